@@ -1,0 +1,201 @@
+/*
+ * client.h - libixy-client: attach to an ixy-server by name, then use its packets in place
+ *
+ *	struct ixy_attach_opts opts = IXY_ATTACH_OPTS_INIT;
+ *	struct ixy_client *client;
+ *	struct ixy_desc descs[32];
+ *
+ *	if (ixy_attach("main", &opts, &client) < 0)
+ *		...
+ *	struct ixy_qp *qp = ixy_queue_pair(client, 0);
+ *	while (ixy_wait(qp, IXY_WAKE_RX, -1) >= 0) {
+ *		int n = ixy_rx_batch(qp, descs, 32);
+ *		...
+ *		ixy_free_batch(qp, descs, n);
+ *	}
+ *	ixy_detach(client);
+ *
+ * The library prints nothing, never exits, starts no thread and installs no signal handler. Errors
+ * are negative errno values. Programs need no privilege beyond access to the server's socket.
+ *
+ * Threads: ixy_attach and ixy_detach of different clients may run at once. The functions that take
+ * a struct ixy_qp may be called by one thread at a time per queue pair. Those that take a struct
+ * ixy_client may be called by any thread, but not while ixy_detach runs.
+ *
+ * fork: the client belongs to the process that attached. In a child, calls on an inherited client
+ * return -ENOTCONN and touch nothing of the parent's; the child may ixy_detach it to free memory,
+ * and may attach on its own. Packets that the parent held read as zeros. A child that lives on does
+ * not keep a dead parent's session alive. This holds for fork(), not for a bare clone system call,
+ * which runs no handlers: such a child must not touch an inherited client.
+ */
+#ifndef IXY_CLIENT_H
+#define IXY_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ixy/abi.h>
+#include <ixy/ring.h>
+#include <ixy/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ixy_client;
+
+enum ixy_mode {
+	IXY_MODE_SHARED = 0,   /* maps the pool read-write: may change frames in place, allocate */
+	IXY_MODE_READONLY = 1, /* maps the pool read-only: looks, frees, or passes on unchanged */
+};
+
+enum ixy_role {
+	IXY_ROLE_MEMBER = 0,  /* shares each port's packets with its other members, by flow */
+	IXY_ROLE_MONITOR = 1, /* sees all that its ports receive and send; IXY_MODE_READONLY only */
+};
+
+/*
+ * What to attach as. Initialise with IXY_ATTACH_OPTS_INIT; 0 means the default everywhere.
+ * The struct grows at its end; `size` says how much of it the caller knows.
+ */
+struct ixy_attach_opts {
+	size_t size;             /* sizeof(struct ixy_attach_opts) */
+	const char *client_name; /* shown by ixyctl; default: the program's name */
+	enum ixy_mode mode;
+	enum ixy_role role;
+
+	/* ports to receive from, by name; NULL: all. num_ports 0 with ports not NULL: none. */
+	const char *const *ports;
+	unsigned int num_ports;
+
+	unsigned int num_queue_pairs; /* one for each thread; default 1, at most 16 */
+
+	/* per queue pair; powers of two; 0: the server's default */
+	unsigned int rx_slots;
+	unsigned int tx_slots;
+
+	unsigned int min_bufs;   /* buffers guaranteed to each queue pair; 0: server's default */
+	unsigned int max_bufs;   /* the most it may ever hold, rounded up to a power of two */
+	unsigned int alloc_bufs; /* kept ready for ixy_alloc_batch; 0: none */
+
+	unsigned int snap_len;   /* monitors: bytes of each frame wanted; 0: all */
+	unsigned int timestamps; /* not 0: members get receive timestamps too; monitors always do */
+	const char *socket_dir;  /* default: $IXY_SOCKET_DIR, else where the server is found */
+	unsigned int timeout_ms; /* for the whole attach; 0: 5000 */
+
+	/* where to put an explanation when ixy_attach fails; may be NULL */
+	char *error;
+	size_t error_bytes;
+};
+
+/* Every field, so that neither C nor C++ compilers warn about missing ones. */
+#define IXY_ATTACH_OPTS_INIT                                                                       \
+	{                                                                                          \
+		sizeof(struct ixy_attach_opts), NULL, IXY_MODE_SHARED, IXY_ROLE_MEMBER, NULL, 0,   \
+			0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0                                   \
+	}
+
+struct ixy_port_info {
+	size_t size; /* in: sizeof(struct ixy_port_info) */
+	char name[IXY_NAME_BYTES];
+	char driver[IXY_NAME_BYTES];
+	uint8_t mac[6];
+	uint16_t link_up;
+	unsigned int num_queues;
+	unsigned int max_frame_bytes; /* longest frame it can send, without FCS */
+	uint64_t speed_mbps;          /* 0: unknown */
+};
+
+struct ixy_stats {
+	size_t size; /* in: sizeof(struct ixy_stats) */
+	/* counted here */
+	uint64_t rx_packets, tx_packets, alloc_bufs, free_bufs;
+	/* counted by the server, by reason; struct ixy_down_counters has the meanings */
+	uint64_t rx_dropped_ring, rx_dropped_held, rx_dropped_pool, tx_dropped;
+};
+
+/*
+ * ixy_attach - attaches to the server called @name (or, if it has a '/', at that socket)
+ *
+ * The name is looked for in opts->socket_dir, else $IXY_SOCKET_DIR, else $XDG_RUNTIME_DIR/ixy, then
+ * /run/ixy. @opts may be NULL. Blocks until the server answered, at most timeout_ms. On success
+ * *@client is to be given to ixy_detach.
+ *
+ * Returns 0 or a negative errno; opts->error then has a sentence for a person:
+ *   -ENOENT        no socket of that name
+ *   -ECONNREFUSED  a socket, but no server behind it, or one that went away before it answered
+ *   -EACCES        no permission to connect, or refused by the server's policy
+ *   -EPROTO        what answered does not speak this protocol, or an incompatible version of it
+ *   -ENODEV        a port in opts->ports does not exist
+ *   -ENOBUFS       the guaranteed buffers cannot be promised
+ *   -EINVAL        a bad option
+ *   -EUSERS        the server has as many clients (in all, or of this user) as it takes
+ *   -ETIMEDOUT     no answer in time
+ *   -ENOMEM, -EMFILE  out of memory, or of file descriptors (five per queue pair while attaching)
+ */
+int ixy_attach(const char *name, const struct ixy_attach_opts *opts, struct ixy_client **client);
+
+/*
+ * ixy_detach - ends the session and frees @client; NULL is allowed
+ *
+ * All buffers that the client still holds return to the server; frames accepted by ixy_tx_batch
+ * before are sent if the server takes them within a second. No other thread may be using a queue
+ * pair of this client. The mappings are gone afterwards.
+ */
+void ixy_detach(struct ixy_client *client);
+
+/* ixy_queue_pair - the client's @index-th queue pair, or NULL beyond the last */
+struct ixy_qp *ixy_queue_pair(struct ixy_client *client, unsigned int index);
+
+/* ixy_port_index - the number of the port called @name for ixy_desc.port, or -ENODEV */
+int ixy_port_index(const struct ixy_client *client, const char *name);
+
+/*
+ * ixy_port_info - describes port @index into *@info (set info->size before)
+ *
+ * Returns 0, -ENODEV beyond the last port, -EINVAL for a bad size, -ENOTCONN without a server.
+ */
+int ixy_port_info(const struct ixy_client *client, unsigned int index, struct ixy_port_info *info);
+
+/*
+ * ixy_wait - sleeps until one of @events (IXY_WAKE_*) is true
+ *
+ * @timeout_ms as for poll(2): -1 waits for ever, 0 only looks. Returns the events that are true, 0
+ * on timeout, -EINTR on a signal, -ENOTCONN when the server is gone or closed the session (at once,
+ * also while asleep), -EINVAL for an undefined event or for IXY_WAKE_ALLOC without alloc_bufs. With
+ * @events 0 it waits for the end of the session only. Looks before it sleeps, so that it costs no
+ * system call under load.
+ *
+ * IXY_WAKE_RX is true while a frame is waiting, IXY_WAKE_ALLOC while an empty buffer is ready, and
+ * IXY_WAKE_TX while at least a quarter of the tx ring is free, so that a sender sleeps once for
+ * many frames.
+ */
+int ixy_wait(struct ixy_qp *qp, unsigned int events, int timeout_ms);
+
+/*
+ * ixy_wait_fd, ixy_wait_arm, ixy_wait_disarm - for a program with its own event loop
+ *
+ * Poll ixy_wait_fd() for reading after ixy_wait_arm() returned 0; when it is readable, or before
+ * working for another reason, call ixy_wait_disarm(). The descriptor belongs to the library.
+ * ixy_wait_arm returns the events that are true already (then do not sleep), 0 when armed,
+ * -ENOTCONN or -EINVAL as above. The descriptor is readable for ever once the server is gone.
+ */
+int ixy_wait_fd(const struct ixy_qp *qp);
+int ixy_wait_arm(struct ixy_qp *qp, unsigned int events);
+void ixy_wait_disarm(struct ixy_qp *qp);
+
+/* ixy_stats - counters of one queue pair since attach; returns 0 or -EINVAL (size) */
+int ixy_stats(const struct ixy_qp *qp, struct ixy_stats *stats);
+
+/*
+ * ixy_close_reason - why the session ended, as a sentence, after a call returned -ENOTCONN
+ *
+ * Returns 0, or -EAGAIN while the session is open. Does not block.
+ */
+int ixy_close_reason(struct ixy_client *client, char *text, size_t text_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * admission.h - how many buffers a client may hold: its guaranteed minimum, and a dynamic share
+ *
+ * Every queue pair has a minimum that attach reserved for it, and may hold, beyond that, as many
+ * buffers as are free and promised to nobody at that moment (a dynamic threshold with alpha = 1, Choudhury
+ * and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998). One client
+ * that keeps everything ends up with half of the unpromised buffers, n of them with n/(n+1), and a
+ * newcomer always finds some. `reserved_bufs` is the sum, over all pairs, of what is missing to their
+ * minimum; it is kept up to date by the two functions that change `held`.
+ */
+#ifndef DATAPLANE_ADMISSION_H
+#define DATAPLANE_ADMISSION_H
+
+#include <stdint.h>
+
+#include "server/dataplane/worker.h"
+
+/* admission_limit - how many of @n more buffers the pair may have now */
+static inline uint32_t admission_limit(const struct worker *w, const struct qp_state *st,
+                                       uint32_t n)
+{
+	uint32_t room = st->max_bufs - st->held;
+	uint32_t guaranteed = st->min_bufs > st->held ? st->min_bufs - st->held : 0;
+
+	if (n > room)
+		n = room;
+	if (n <= guaranteed)
+		return n;
+	uint64_t unpromised =
+		w->record.num_free > w->reserved_bufs ? w->record.num_free - w->reserved_bufs : 0;
+	uint32_t over = st->held > st->min_bufs ? st->held - st->min_bufs : 0;
+	uint64_t share = unpromised > over ? unpromised - over : 0;
+
+	return n - guaranteed <= share ? n : guaranteed + (uint32_t)share;
+}
+
+/* admission_charge - the pair got @n buffers */
+static inline void admission_charge(struct worker *w, struct qp_state *st, uint32_t n)
+{
+	if (st->held < st->min_bufs) {
+		uint32_t missing = st->min_bufs - st->held;
+
+		w->reserved_bufs -= n < missing ? n : missing;
+	}
+	st->held += n;
+}
+
+/* admission_return - @n buffers left the pair */
+static inline void admission_return(struct worker *w, struct qp_state *st, uint32_t n)
+{
+	st->held -= n;
+	if (st->held < st->min_bufs) {
+		uint32_t missing = st->min_bufs - st->held;
+
+		w->reserved_bufs += n < missing ? n : missing;
+	}
+}
+
+#endif

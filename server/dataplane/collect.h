@@ -1,0 +1,18 @@
+/* collect.h - clients' up lanes -> ports and pool */
+#ifndef DATAPLANE_COLLECT_H
+#define DATAPLANE_COLLECT_H
+
+#include "server/dataplane/worker.h"
+
+/*
+ * collect - takes what one client freed and sent, and fills its grant ring
+ *
+ * At most a few bursts; the rest waits for the next round. Returns how much there was to do, 0 when
+ * nothing changed.
+ */
+unsigned int collect(struct worker *w, struct qp *qp, const struct tables *tables);
+
+/* collect_pending - looks only: has the client published anything that collect would take now? */
+bool collect_pending(const struct worker *w, const struct qp *qp);
+
+#endif

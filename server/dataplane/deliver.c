@@ -1,0 +1,313 @@
+/*
+ * deliver.c - received frames -> clients' rx rings, and a look for monitors; never blocks
+ *
+ * Law 1 decides who gets the buffer itself and who gets a copy: a buffer that a client can write has
+ * one holder. So a frame for a writer is copied (once) for all monitors of the port; a frame for
+ * readers only, or one on its way out, is lent to all of them.
+ */
+#include "server/dataplane/deliver.h"
+
+#include <string.h>
+
+#include "server/dataplane/admission.h"
+#include "server/dataplane/classify.h"
+
+/* D: pairs with B in ixy/ring.h. Free slots of the rx ring, or 0 after a violation. */
+static uint32_t rx_room(struct worker *w, struct qp *qp, uint32_t wanted)
+{
+	struct qp_state *st = qp->state;
+	uint32_t room = qp->rx_slots - (st->rx_tail - st->rx_head);
+
+	if (qp->stopped)
+		return 0;
+	if (room >= wanted)
+		return wanted;
+	uint32_t head = __atomic_load_n(&qp->up->rx_head, __ATOMIC_ACQUIRE);
+
+	if (head - st->rx_head > st->rx_tail - st->rx_head) {
+		worker_violation(w, qp, VIOLATION_RING_INDEX);
+		return 0;
+	}
+	st->rx_head = head;
+	room = qp->rx_slots - (st->rx_tail - head);
+	return room < wanted ? room : wanted;
+}
+
+static void count_drop(uint64_t *shown, uint64_t *counter, uint32_t n)
+{
+	counter_add(counter, n);
+	__atomic_store_n(shown, *counter, __ATOMIC_RELAXED);
+}
+
+/*
+ * How many of @n buffers the pair can be given: ring, then share. Counts those that it cannot.
+ */
+static uint32_t grantable(struct worker *w, struct qp *qp, uint32_t n)
+{
+	uint32_t room = rx_room(w, qp, n);
+	uint32_t share = admission_limit(w, qp->state, room);
+
+	if (room < n)
+		count_drop(&qp->drops->rx_dropped_ring, &qp->counters[CLIENT_RX_DROP_RING],
+		           n - room);
+	if (share < room)
+		count_drop(&qp->drops->rx_dropped_held, &qp->counters[CLIENT_RX_DROP_HELD],
+		           room - share);
+	return share;
+}
+
+/* A: pairs with C in ixy/ring.h. Makes @n descriptors, already in their slots, visible. */
+static void publish(struct worker *w, struct qp *qp, uint32_t n, uint64_t bytes)
+{
+	struct qp_state *st = qp->state;
+
+	st->rx_tail += n;
+	__atomic_store_n(&qp->down->rx_tail, st->rx_tail, __ATOMIC_RELEASE);
+	counter_add(&qp->counters[CLIENT_RX_PACKETS], n);
+	counter_add(&qp->counters[CLIENT_RX_BYTES], bytes);
+	worker_mark_dirty(w, qp, IXY_WAKE_RX);
+}
+
+/*
+ * Hands WORKER's buffers to one pair as their sole holder; what it cannot take is freed.
+ * @bytes is the sum of all lengths.
+ */
+static void give(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
+                 uint64_t bytes)
+{
+	struct qp_state *st = qp->state;
+	uint32_t mask = qp->rx_slots - 1, k = grantable(w, qp, n);
+
+	for (uint32_t i = 0; i < k; i++) {
+		qp->rx_ring[(st->rx_tail + i) & mask] = descs[i];
+		record_move(&w->record, descs[i].buf, st->holder);
+	}
+	if (st->flags & QP_READONLY)
+		for (uint32_t i = 0; i < k; i++)
+			w->record.delivered[descs[i].buf] =
+				(struct delivered){descs[i].offset, descs[i].len};
+	for (uint32_t i = k; i < n; i++) {
+		bytes -= descs[i].len;
+		record_put(&w->record, descs[i].buf);
+	}
+	if (k) {
+		admission_charge(w, st, k);
+		publish(w, qp, k, bytes);
+	}
+}
+
+/* Lends one frame to a reader, cut to its snap length. Its metadata is complete. */
+static bool lend(struct worker *w, struct qp *qp, const struct ixy_desc *desc)
+{
+	struct qp_state *st = qp->state;
+	struct ixy_desc *slot = &qp->rx_ring[st->rx_tail & (qp->rx_slots - 1)];
+
+	if (!grantable(w, qp, 1))
+		return false;
+	*slot = *desc;
+	if (st->snap_len && desc->len > st->snap_len) {
+		slot->len = (uint16_t)st->snap_len;
+		slot->flags |= IXY_DESC_SNAPPED;
+	}
+	record_lend(&w->record, st->reader, desc->buf);
+	w->record.delivered[desc->buf] = (struct delivered){desc->offset, desc->len};
+	admission_charge(w, st, 1);
+	publish(w, qp, 1, slot->len);
+	return true;
+}
+
+/* Writes what readers find in the buffer's metadata. Only while no client has the buffer. */
+static void stamp(struct worker *w, struct ixy_desc *desc, uint32_t wire_len, uint64_t realtime_ns)
+{
+	struct ixy_meta *meta = (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
+
+	meta->rx_timestamp_ns = realtime_ns;
+	meta->rx_wire_len = wire_len;
+	desc->flags |= IXY_DESC_TIMESTAMP;
+}
+
+/*
+ * Copies the frame for the monitors, up to the longest snap length that one of them has.
+ * Returns false, and counts it for each of them, when no buffer is free.
+ */
+static bool copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                 const struct ixy_desc *desc, struct ixy_desc *to)
+{
+	/* what clients were promised is not taken for copies */
+	if (w->record.num_free <= w->reserved_bufs ||
+	    !record_take(&w->record, HOLDER_WORKER, &to->buf, 1)) {
+		for (unsigned int i = 0; i < table->num_monitors; i++) {
+			struct qp *qp = table->monitors[i];
+
+			count_drop(&qp->drops->rx_dropped_pool, &qp->counters[CLIENT_RX_DROP_POOL],
+			           1);
+		}
+		return false;
+	}
+	to->offset = IXY_DEFAULT_HEADROOM;
+	to->len = desc->len < table->max_snap ? desc->len : (uint16_t)table->max_snap;
+	if (to->len > w->pool->buf_bytes - to->offset)
+		to->len = (uint16_t)(w->pool->buf_bytes - to->offset);
+	to->port = queue->port->index;
+	to->flags = (uint16_t)(desc->flags & (IXY_DESC_HASH | IXY_DESC_OUT));
+	if (to->len < desc->len)
+		to->flags |= IXY_DESC_SNAPPED;
+	to->meta = desc->meta;
+	memcpy(pool_data(w->pool, to), pool_data(w->pool, desc), to->len);
+	counter_add(&queue->counters[PORT_RX_COPIES], 1);
+	return true;
+}
+
+static void lend_to_monitors(struct worker *w, const struct port_table *table,
+                             const struct ixy_desc *desc)
+{
+	for (unsigned int i = 0; i < table->num_monitors; i++)
+		lend(w, table->monitors[i], desc);
+}
+
+/* A copy for the monitors, of which the worker is a holder until it has been lent to all of them. */
+static void show_copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                      const struct ixy_desc *desc, uint64_t realtime_ns)
+{
+	struct ixy_desc shown;
+
+	if (!copy(w, queue, table, desc, &shown))
+		return;
+	stamp(w, &shown, desc->len, realtime_ns);
+	lend_to_monitors(w, table, &shown);
+	record_leave(&w->record, shown.buf);
+}
+
+/*
+ * One frame of a port that has monitors. Returns true when the buffer is still the worker's alone,
+ * for @taker to be its sole holder.
+ */
+static bool deliver_watched(struct worker *w, struct port_queue *queue,
+                            const struct port_table *table, struct ixy_desc *desc, struct qp *taker,
+                            uint64_t realtime_ns)
+{
+	if (taker && !(taker->state->flags & QP_READONLY)) {
+		show_copy(w, queue, table, desc, realtime_ns);
+		return true;
+	}
+	stamp(w, desc, desc->len, realtime_ns);
+	lend_to_monitors(w, table, desc);
+	if (taker)
+		lend(w, taker, desc);
+	/* the worker leaves; a loan goes on without it */
+	record_leave(&w->record, desc->buf);
+	return false;
+}
+
+/* Delivers frames to several members: those of one burst with the same target go together. */
+static void spread(struct worker *w, struct qp *const *takers, const struct ixy_desc *descs,
+                   unsigned int n)
+{
+	uint32_t todo = n < 32 ? (1u << n) - 1 : UINT32_MAX;
+
+	_Static_assert(BURST <= 32, "one bit for each frame");
+	while (todo) {
+		struct qp *qp = takers[__builtin_ctz(todo)];
+		struct ixy_desc same[BURST];
+		unsigned int k = 0;
+		uint64_t bytes = 0;
+
+		for (uint32_t rest = todo; rest; rest &= rest - 1) {
+			unsigned int i = (unsigned int)__builtin_ctz(rest);
+
+			if (takers[i] == qp) {
+				bytes += descs[i].len;
+				same[k++] = descs[i];
+				todo &= ~(1u << i);
+			}
+		}
+		give(w, qp, same, k, bytes);
+	}
+}
+
+static struct qp *taker_of(struct worker *w, const struct port_table *table, struct ixy_desc *desc)
+{
+	if (table->num_members == 0)
+		return NULL;
+	if (table->single)
+		return table->single;
+	if (!(desc->flags & IXY_DESC_HASH)) {
+		desc->meta = flow_hash(pool_data(w->pool, desc), desc->len);
+		desc->flags |= IXY_DESC_HASH;
+	}
+	return table->slots[desc->meta % INDIRECTION_SLOTS];
+}
+
+void deliver_burst(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                   struct ixy_desc *descs, unsigned int n)
+{
+	struct qp *takers[BURST];
+	struct ixy_desc rest[BURST];
+	unsigned int num_rest = 0;
+	uint64_t bytes = 0, realtime_ns = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		bytes += descs[i].len;
+	counter_add(&queue->counters[PORT_RX_PACKETS], n);
+	counter_add(&queue->counters[PORT_RX_BYTES], bytes);
+	if (table->single && !table->num_monitors && !table->timestamp) {
+		give(w, table->single, descs, n, bytes);
+		return;
+	}
+	if (table->num_members == 0)
+		counter_add(&queue->counters[PORT_RX_NO_TAKER], n);
+	if (table->num_monitors || table->timestamp)
+		realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct qp *taker = taker_of(w, table, &descs[i]);
+
+		if (table->num_monitors &&
+		    !deliver_watched(w, queue, table, &descs[i], taker, realtime_ns))
+			continue;
+		if (!taker) {
+			record_put(&w->record, descs[i].buf);
+			continue;
+		}
+		if (taker->state->flags & QP_TIMESTAMP)
+			stamp(w, &descs[i], descs[i].len, realtime_ns);
+		takers[num_rest] = taker;
+		rest[num_rest++] = descs[i];
+	}
+	spread(w, takers, rest, num_rest);
+}
+
+void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                      const struct ixy_desc *descs, unsigned int n)
+{
+	uint64_t realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct ixy_desc desc = descs[i];
+
+		desc.flags = IXY_DESC_OUT;
+		desc.port = queue->port->index;
+		if (w->record.holder[desc.buf] == HOLDER_LENT) {
+			/* somebody reads it already, with metadata of its own */
+			show_copy(w, queue, table, &desc, realtime_ns);
+			continue;
+		}
+		stamp(w, &desc, desc.len, realtime_ns);
+		lend_to_monitors(w, table, &desc);
+	}
+}
+
+unsigned int deliver_room(struct worker *w, const struct port_table *table, unsigned int n)
+{
+	struct qp *seen = NULL;
+
+	for (unsigned int i = 0; i < INDIRECTION_SLOTS && table->num_members; i++) {
+		struct qp *qp = table->slots[i];
+
+		if (qp == seen)
+			continue;
+		seen = qp;
+		n = admission_limit(w, qp->state, rx_room(w, qp, n));
+	}
+	return n;
+}

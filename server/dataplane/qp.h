@@ -1,0 +1,90 @@
+/* qp.h - a queue pair as its worker sees it: mappings of the two lanes, and the true indices */
+#ifndef DATAPLANE_QP_H
+#define DATAPLANE_QP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ixy/abi.h>
+
+#include "shm/counters.h"
+
+/*
+ * What a successor of the server needs to go on with a queue pair; lies in the state memfd.
+ * Written by the worker; the second line by the control thread before the pair is published.
+ */
+struct qp_state {
+	uint32_t rx_tail; /* true producer index of the rx ring */
+	uint32_t rx_head; /* last that was seen of the client's, checked */
+	uint32_t grant_tail;
+	uint32_t grant_head; /* seen */
+	uint32_t tx_head;    /* true consumer index of the tx ring */
+	uint32_t tx_tail;    /* seen */
+	uint32_t free_head;
+	uint32_t held; /* buffers that the client holds, loans included */
+	uint32_t reserved0[8];
+
+	uint64_t session;    /* 0: unused entry */
+	uint32_t index;      /* within the session */
+	uint32_t min_bufs;   /* guaranteed */
+	uint32_t max_bufs;   /* never more; not above free_slots */
+	uint32_t alloc_bufs; /* kept in the grant ring */
+	uint32_t snap_len;   /* monitors; 0: whole frames */
+	uint16_t holder;     /* this pair's value in the record */
+	uint16_t reader;     /* bitmap number, for read-only clients */
+	uint32_t flags;      /* QP_* */
+	uint32_t reserved1[7];
+};
+_Static_assert(sizeof(struct qp_state) == 128, "two cache lines");
+
+#define QP_READONLY  0x1u /* the client cannot write to buffers */
+#define QP_MONITOR   0x2u
+#define QP_TIMESTAMP 0x4u
+
+enum violation {
+	VIOLATION_NONE = 0,
+	VIOLATION_RING_INDEX,
+	VIOLATION_BUFFER,
+	VIOLATION_HOLDER,
+	VIOLATION_BOUNDS,
+	VIOLATION_FLAGS,
+	VIOLATION_PORT,
+	VIOLATION_VERDICT,
+};
+
+struct session;
+
+struct qp {
+	struct qp_state *state;
+	struct ixy_down_index *down;
+	const struct ixy_up_index *up;
+	struct ixy_desc *rx_ring;
+	const struct ixy_desc *tx_ring;
+	uint32_t *grant_ring;
+	const uint32_t *free_ring;
+	uint32_t rx_slots, tx_slots, grant_slots, free_slots;
+
+	bool joined;           /* worker: its minimum is counted in reserved_bufs */
+	bool stopped;          /* worker: broke a rule; neither polled nor delivered to any more */
+	bool dirty;            /* worker: on the wake list */
+	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
+	uint64_t last_wake_ns; /* worker */
+	struct ixy_down_counters *drops; /* shown to the client */
+	uint64_t counters[CLIENT_NUM_COUNTERS];
+
+	uint32_t violation;    /* enum violation; worker sets once, control reads; atomic */
+	uint32_t reclaimed;    /* worker sets when nothing is held any more; atomic */
+	uint32_t reclaim_next; /* worker: next buffer to look at */
+	struct qp *reclaim_link;
+
+	/* control thread only */
+	struct session *session;
+	struct ixy_geometry geometry;
+	void *down_map;
+	const void *up_map;
+	int down_fd, up_fd;
+	int wake_fd;     /* write end of the wake pipe; the worker writes */
+	int doorbell_fd; /* read end of the doorbell; the worker reads */
+};
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * reclaim.c - takes back what a client held that is gone; in slices, between the rounds
+ *
+ * The record says what the client held, whatever state its rings are in. The queue pair is out of
+ * the tables already: nothing is added to what it holds while this runs.
+ */
+#include "server/dataplane/reclaim.h"
+
+#include <stdint.h>
+#include <unistd.h>
+
+#include "server/dataplane/admission.h"
+
+#define SLICE 4096 /* buffers; a few microseconds */
+
+static bool release(struct record *r, const struct qp_state *st, uint32_t buf)
+{
+	if (r->holder[buf] == st->holder) {
+		record_put(r, buf);
+		return true;
+	}
+	if (r->holder[buf] == HOLDER_LENT && (st->flags & QP_READONLY) &&
+	    record_reader_has(r, st->reader, buf)) {
+		record_reader_done(r, st->reader, buf);
+		return true;
+	}
+	return false;
+}
+
+static void forget_dirty(struct worker *w, struct qp *qp)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < w->num_dirty; i++)
+		if (w->dirty[i] != qp)
+			w->dirty[kept++] = w->dirty[i];
+	w->num_dirty = kept;
+}
+
+static void finish(struct worker *w, struct qp *qp)
+{
+	uint64_t one = 1;
+	ssize_t written;
+
+	forget_dirty(w, qp);
+	if (qp->joined)
+		w->reserved_bufs -= qp->state->min_bufs;
+	w->reclaiming = qp->reclaim_link;
+	/* from here on the control thread may free the pair */
+	__atomic_store_n(&qp->reclaimed, 1, __ATOMIC_RELEASE);
+	written = write(w->event_fd, &one, sizeof(one));
+	(void)written;
+}
+
+void reclaim_slice(struct worker *w)
+{
+	struct qp *qp = w->reclaiming;
+	struct qp_state *st = qp->state;
+	uint32_t buf = qp->reclaim_next, released = 0;
+	uint32_t end = w->record.num_bufs - buf > SLICE ? buf + SLICE : w->record.num_bufs;
+
+	for (; buf < end && released < st->held; buf++)
+		released += release(&w->record, st, buf);
+	admission_return(w, st, released);
+	counter_add(&w->counters[SERVER_RECLAIMED_BUFS], released);
+	qp->reclaim_next = buf;
+	if (st->held == 0 || buf == w->record.num_bufs)
+		finish(w, qp);
+}

@@ -1,0 +1,166 @@
+/*
+ * wake.c - waking clients, and the worker's own sleep; the only place where a worker may block
+ *
+ * Both directions are the same protocol (ixy/ring.h): the sleeper raises a flag, fences, and looks
+ * once more; the other side publishes, fences, and looks at the flag.
+ */
+#include "server/dataplane/wake.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <ixy/ring.h>
+
+#include "server/dataplane/collect.h"
+#include "server/dataplane/rcu.h"
+
+#define FENCE_INTERVAL_NS 1000u
+#define WAKE_INTERVAL_NS  20000u /* per client */
+#define WAKE_BUDGET       8      /* per round; each costs a write(2), about a microsecond */
+#define EVENTS            32
+
+/* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
+#define EVENT_COMMAND  0u
+#define EVENT_DEVICE   1u /* struct port_queue */
+#define EVENT_DOORBELL 2u /* struct qp */
+#define EVENT_MASK     3ull
+
+static bool wake(struct worker *w, struct qp *qp, unsigned int *budget)
+{
+	char byte = 0;
+	ssize_t written;
+
+	if (*budget == 0 || w->now_ns - qp->last_wake_ns < WAKE_INTERVAL_NS)
+		return false;
+	--*budget;
+	qp->last_wake_ns = w->now_ns;
+	/* a full pipe is readable, which is all that is wanted */
+	written = write(qp->wake_fd, &byte, 1);
+	(void)written;
+	counter_add(&qp->counters[CLIENT_WAKEUPS], 1);
+	return true;
+}
+
+uint64_t wake_clients(struct worker *w, bool busy)
+{
+	unsigned int budget = WAKE_BUDGET, kept = 0;
+	uint64_t due = NEVER_NS;
+
+	if (w->num_dirty == 0)
+		return NEVER_NS;
+	if (busy && w->now_ns - w->last_fence_ns < FENCE_INTERVAL_NS)
+		return w->last_fence_ns + FENCE_INTERVAL_NS;
+	ixy_full_fence();
+	w->last_fence_ns = w->now_ns;
+	for (unsigned int i = 0; i < w->num_dirty; i++) {
+		struct qp *qp = w->dirty[i];
+		uint32_t wanted = __atomic_load_n(&qp->up->wake, __ATOMIC_RELAXED);
+
+		if (!qp->stopped && (wanted & qp->events) && !wake(w, qp, &budget)) {
+			uint64_t at = qp->last_wake_ns + WAKE_INTERVAL_NS;
+
+			due = at < due ? at : due;
+			w->dirty[kept++] = qp;
+			continue;
+		}
+		qp->dirty = false;
+		qp->events = 0;
+	}
+	w->num_dirty = kept;
+	return due;
+}
+
+/* S: pairs with K in ixy/ring.h. Stands after the fence that follows the ASLEEP store. */
+static bool anything_to_do(struct worker *w, const struct tables *tables)
+{
+	if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&w->reclaim_request, __ATOMIC_ACQUIRE) || rcu_tables(w) != tables)
+		return true;
+	for (unsigned int i = 0; tables && i < tables->num_qps; i++)
+		if (collect_pending(w, tables->qps[i]))
+			return true;
+	return false;
+}
+
+static void drain_doorbell(struct worker *w, struct qp *qp)
+{
+	char bytes[256];
+	ssize_t got = read(qp->doorbell_fd, bytes, sizeof(bytes));
+
+	if (got > 0)
+		counter_add(&qp->counters[CLIENT_DOORBELLS], (uint64_t)got);
+	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		worker_unwatch(w, qp); /* closed: it would be readable for ever */
+}
+
+/* A device that is gone would be readable for ever; one that works is looked at in every round. */
+static void look_at_device(struct worker *w, struct port_queue *queue)
+{
+	if (queue->failed)
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, queue->port->driver->wait_fd(queue), NULL);
+}
+
+static void handle(struct worker *w, const struct epoll_event *event)
+{
+	void *pointer = (void *)(uintptr_t)(event->data.u64 & ~EVENT_MASK);
+	uint64_t count;
+	ssize_t got;
+
+	switch (event->data.u64 & EVENT_MASK) {
+	case EVENT_DEVICE:
+		look_at_device(w, pointer);
+		break;
+	case EVENT_DOORBELL:
+		drain_doorbell(w, pointer);
+		break;
+	default:
+		got = read(w->command_fd, &count, sizeof(count));
+		(void)got;
+	}
+}
+
+void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_ns)
+{
+	struct epoll_event events[EVENTS];
+	struct timespec timeout;
+	int n = 0;
+
+	__atomic_store_n(&w->word->state, IXY_WORKER_ASLEEP, __ATOMIC_RELAXED);
+	ixy_full_fence();
+	if (!anything_to_do(w, tables)) {
+		uint64_t now = kernel_clock_ns(CLOCK_MONOTONIC);
+		uint64_t left = until_ns > now ? until_ns - now : 0;
+
+		timeout.tv_sec = (time_t)(left / 1000000000u);
+		timeout.tv_nsec = (long)(left % 1000000000u);
+		counter_add(&w->counters[SERVER_SLEEPS], 1);
+		rcu_sleep_begins(w);
+		n = epoll_pwait2(w->epoll_fd, events, EVENTS,
+		                 until_ns == NEVER_NS ? NULL : &timeout, NULL);
+		rcu_sleep_ends();
+	}
+	__atomic_store_n(&w->word->state, IXY_WORKER_MAY_SLEEP, __ATOMIC_RELAXED);
+	for (int i = 0; i < n; i++)
+		handle(w, &events[i]);
+}
+
+int worker_watch(struct worker *w, struct qp *qp)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uintptr_t)qp | EVENT_DOORBELL};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, qp->doorbell_fd, &event) ? -errno : 0;
+}
+
+int worker_unwatch(struct worker *w, struct qp *qp)
+{
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, qp->doorbell_fd, NULL) ? -errno : 0;
+}
+
+int worker_watch_device(struct worker *w, struct port_queue *queue)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uintptr_t)queue | EVENT_DEVICE};
+	int fd = queue->port->driver->wait_fd ? queue->port->driver->wait_fd(queue) : -1;
+
+	return fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}

@@ -1,0 +1,26 @@
+/* wake.h - waking clients, and the worker's own sleep */
+#ifndef DATAPLANE_WAKE_H
+#define DATAPLANE_WAKE_H
+
+#include "server/dataplane/worker.h"
+
+/*
+ * wake_clients - wakes those to whom something was published and who sleep for it
+ *
+ * Fences at most once per microsecond while there is work (@busy). At most one wake-up per client in
+ * 20 us and a few per round; what is due later stays on the list. Returns when the next is due, in
+ * ns of CLOCK_MONOTONIC, or NEVER_NS.
+ */
+uint64_t wake_clients(struct worker *w, bool busy);
+
+/*
+ * worker_sleep - sleeps until a doorbell, a device, a command or @until_ns, whichever is first
+ *
+ * Returns at once when there is something to do. @tables must not be used afterwards.
+ */
+void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_ns);
+
+/* worker_watch_device - a sleeping worker is to be woken by what the queue's driver waits for */
+int worker_watch_device(struct worker *w, struct port_queue *queue);
+
+#endif

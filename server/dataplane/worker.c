@@ -1,0 +1,297 @@
+/* worker.c - the poll loop: ports -> clients, clients -> ports, then sleep if there is nothing */
+#include "server/dataplane/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "server/dataplane/admission.h"
+#include "server/dataplane/collect.h"
+#include "server/dataplane/deliver.h"
+#include "server/dataplane/rcu.h"
+#include "server/dataplane/reclaim.h"
+#include "server/dataplane/wake.h"
+
+#define SPIN_NS     50000u      /* rounds without work for this long, then sleep */
+#define STARVED_NS  1000000u    /* somebody waits for buffers, and giving back need not ring */
+#define PATIENCE_NS 1000000000u /* how long a file waits for a client that does not read */
+#define BLOCKED_NS  200000u     /* a file waits for room in a client's ring, which does not ring */
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield");
+#endif
+}
+
+int worker_init(struct worker *w)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->epoll_fd < 0 || w->command_fd < 0 || w->event_fd < 0)
+		return -1;
+	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->command_fd, &event))
+		return -1;
+	for (unsigned int i = 0; i < w->num_queues; i++)
+		if (worker_watch_device(w, w->queues[i]))
+			return -1;
+	fast_clock_init(&w->clock);
+	return 0;
+}
+
+void worker_free(struct worker *w)
+{
+	close(w->epoll_fd);
+	close(w->command_fd);
+	close(w->event_fd);
+}
+
+void worker_poke(struct worker *w)
+{
+	uint64_t one = 1;
+	ssize_t written = write(w->command_fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+void worker_stop(struct worker *w)
+{
+	__atomic_store_n(&w->stop, 1, __ATOMIC_RELEASE);
+	worker_poke(w);
+}
+
+void worker_reclaim(struct worker *w, struct qp *qp)
+{
+	struct qp *first = __atomic_load_n(&w->reclaim_request, __ATOMIC_RELAXED);
+
+	do
+		qp->reclaim_link = first;
+	while (!__atomic_compare_exchange_n(&w->reclaim_request, &first, qp, true, __ATOMIC_RELEASE,
+	                                    __ATOMIC_RELAXED));
+	worker_poke(w);
+}
+
+void worker_violation(struct worker *w, struct qp *qp, enum violation violation)
+{
+	static const enum server_counter counter[] = {
+		[VIOLATION_RING_INDEX] = SERVER_BAD_INDEX, [VIOLATION_BUFFER] = SERVER_BAD_BUFFER,
+		[VIOLATION_HOLDER] = SERVER_BAD_HOLDER,    [VIOLATION_BOUNDS] = SERVER_BAD_BOUNDS,
+		[VIOLATION_FLAGS] = SERVER_BAD_FLAGS,      [VIOLATION_PORT] = SERVER_BAD_PORT,
+		[VIOLATION_VERDICT] = SERVER_BAD_VERDICT,
+	};
+	uint64_t one = 1;
+	ssize_t written;
+
+	qp->stopped = true;
+	counter_add(&w->counters[counter[violation]], 1);
+	__atomic_store_n(&qp->violation, violation, __ATOMIC_RELEASE);
+	written = write(w->event_fd, &one, sizeof(one));
+	(void)written;
+}
+
+static void take_reclaim_requests(struct worker *w)
+{
+	struct qp *qp = __atomic_exchange_n(&w->reclaim_request, NULL, __ATOMIC_ACQUIRE);
+
+	while (qp) {
+		struct qp *next = qp->reclaim_link;
+
+		qp->reclaim_link = w->reclaiming;
+		w->reclaiming = qp;
+		qp = next;
+	}
+}
+
+/* New tables: new pairs' minimums count, and ports learn that somebody listens. */
+static void adopt(struct worker *w, const struct tables *tables)
+{
+	w->last_generation = tables->generation;
+	for (unsigned int i = 0; i < tables->num_qps; i++) {
+		struct qp *qp = tables->qps[i];
+
+		if (!qp->joined) {
+			qp->joined = true;
+			w->reserved_bufs += qp->state->min_bufs;
+		}
+	}
+	for (unsigned int i = 0; i < w->num_queues; i++) {
+		struct port_queue *queue = w->queues[i];
+
+		if (queue->port->driver->attached && tables->ports[queue->port->index].num_members)
+			queue->port->driver->attached(queue);
+	}
+}
+
+/*
+ * A file waits for its members, but not for one that is stuck: after a while the others go on, and
+ * that one drops, until it has room again.
+ */
+static unsigned int wait_for_room(struct worker *w, struct port_queue *queue,
+                                  const struct port_table *table)
+{
+	unsigned int room = deliver_room(w, table, BURST);
+
+	if (room || queue->rx_progress_ns == 0)
+		queue->rx_progress_ns = w->now_ns;
+	if (room)
+		return room;
+	return w->now_ns - queue->rx_progress_ns > PATIENCE_NS ? BURST : 0;
+}
+
+static unsigned int poll_port(struct worker *w, struct port_queue *queue,
+                              const struct port_table *table)
+{
+	struct ixy_desc descs[BURST];
+	unsigned int n = BURST;
+
+	if (queue->failed)
+		return 0;
+	if (queue->port->can_wait)
+		n = wait_for_room(w, queue, table);
+	if (n)
+		n = queue->port->driver->rx_burst(queue, descs, n, w->now_ns);
+	if (n)
+		deliver_burst(w, queue, table, descs, n);
+	return n;
+}
+
+/* Everybody in turn is first: where a port has little room, nobody gets all of it. */
+static unsigned int collect_all(struct worker *w, const struct tables *tables)
+{
+	unsigned int n = tables->num_qps, at = w->first_qp < n ? w->first_qp : 0, work = 0;
+
+	w->first_qp = at + 1;
+	for (unsigned int i = 0; i < n; i++) {
+		struct qp *qp = tables->qps[at];
+
+		if (!qp->stopped)
+			work += collect(w, qp, tables);
+		if (++at == n)
+			at = 0;
+	}
+	return work;
+}
+
+static unsigned int round_of_work(struct worker *w, const struct tables *tables)
+{
+	unsigned int work = 0;
+
+	w->starving = false;
+	if (__atomic_load_n(&w->reclaim_request, __ATOMIC_RELAXED))
+		take_reclaim_requests(w);
+	if (w->reclaiming) {
+		reclaim_slice(w);
+		work++;
+	}
+	for (unsigned int i = 0; i < w->num_queues; i++)
+		work += poll_port(w, w->queues[i], &tables->ports[w->queues[i]->port->index]);
+	work += collect_all(w, tables);
+	for (unsigned int i = 0; i < w->num_queues; i++) {
+		struct port_queue *queue = w->queues[i];
+
+		if (queue->port->driver->poll && !queue->failed)
+			queue->port->driver->poll(queue, w->now_ns);
+	}
+	return work;
+}
+
+/* Until when the worker may sleep, as far as its ports are concerned. */
+static uint64_t ports_due_ns(const struct worker *w)
+{
+	uint64_t due = NEVER_NS;
+
+	for (unsigned int i = 0; i < w->num_queues; i++) {
+		const struct port_queue *queue = w->queues[i];
+		uint64_t at = NEVER_NS;
+
+		if (queue->failed || !queue->port->driver->due_ns)
+			continue;
+		at = queue->port->driver->due_ns(queue, w->now_ns);
+		/* the last round found no room for what the file has */
+		if (queue->port->can_wait && at <= w->now_ns)
+			at = w->now_ns + BLOCKED_NS;
+		due = at < due ? at : due;
+	}
+	return due;
+}
+
+static void idle(struct worker *w, const struct tables *tables, uint64_t wake_due_ns)
+{
+	uint64_t due;
+
+	if (w->idle_since_ns == 0)
+		w->idle_since_ns = w->now_ns;
+	cpu_relax();
+	if (!w->adaptive || w->now_ns - w->idle_since_ns < SPIN_NS)
+		return;
+	due = ports_due_ns(w);
+	if (wake_due_ns < due)
+		due = wake_due_ns;
+	if (w->starving && w->now_ns + STARVED_NS < due)
+		due = w->now_ns + STARVED_NS;
+	if (due <= w->now_ns)
+		return;
+	worker_sleep(w, tables, due);
+	w->idle_since_ns = 0;
+	w->slept = true;
+}
+
+static void pin(const struct worker *w)
+{
+	cpu_set_t set;
+
+	if (w->cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(w->cpu, &set);
+	/* the control thread has checked that the CPU exists; a cpuset may still forbid it */
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+/* Reads the clock, and how long the last round took unless it idled. */
+static void tick(struct worker *w)
+{
+	uint64_t now = fast_clock_now(&w->clock);
+	uint64_t *longest = &w->counters[SERVER_LONGEST_LOOP_NS];
+
+	if (w->idle_since_ns == 0 && w->now_ns && !w->slept && now - w->now_ns > *longest)
+		counter_add(longest, now - w->now_ns - *longest);
+	w->slept = false;
+	w->now_ns = now;
+	counter_add(&w->counters[SERVER_LOOPS], 1);
+}
+
+void *worker_run(void *argument)
+{
+	struct worker *w = argument;
+	uint64_t wake_due;
+
+	pin(w);
+	rcu_register_thread();
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		const struct tables *tables = rcu_tables(w);
+		unsigned int work;
+
+		tick(w);
+		if (tables->generation != w->last_generation)
+			adopt(w, tables);
+		work = round_of_work(w, tables);
+		wake_due = wake_clients(w, work != 0);
+		if (work) {
+			w->idle_since_ns = 0;
+		} else {
+			idle(w, tables, wake_due);
+		}
+		rcu_round_ends(w);
+	}
+	rcu_show_release(w);
+	rcu_unregister_thread();
+	return NULL;
+}

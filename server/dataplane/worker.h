@@ -1,0 +1,105 @@
+/*
+ * worker.h - one poll thread: its ports' queues, its clients' queue pairs, its part of the pool
+ *
+ * All data-plane state hangs off struct worker; there are no global variables. Everything here is
+ * the worker's own unless a comment says otherwise.
+ */
+#ifndef DATAPLANE_WORKER_H
+#define DATAPLANE_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ixy/abi.h>
+
+#include "server/dataplane/clock.h"
+#include "server/dataplane/qp.h"
+#include "server/dataplane/record.h"
+#include "server/dataplane/tables.h"
+#include "server/driver/driver.h"
+
+#define MAX_QUEUE_PAIRS 4096 /* of all clients */
+#define MAX_PORT_QUEUES (HOLDER_DEVICE_LAST - HOLDER_DEVICE_FIRST + 1)
+
+struct worker {
+	/* constant while the worker runs */
+	unsigned int index;
+	int cpu; /* -1: not pinned */
+	bool adaptive;
+	const struct pool_view *pool;
+	struct ixy_worker_word *word; /* in the header, read by clients */
+	unsigned int num_queues;      /* port queues that this worker polls */
+	struct port_queue *queues[MAX_PORT_QUEUES];
+	unsigned int num_ports;
+	struct port_queue *tx_queue[IXY_MAX_PORTS]; /* where frames for each port go */
+	int epoll_fd;   /* doorbells, devices, commands; used when it sleeps */
+	int command_fd; /* eventfd: control -> worker, "look at the commands" */
+	int event_fd;   /* eventfd: worker -> control, "look at violations and reclaims" */
+
+	struct record record;
+	uint64_t reserved_bufs; /* free buffers that are promised to clients below their minimum */
+	struct fast_clock clock;
+	uint64_t now_ns;
+
+	/* clients to which something was published, and whose wake flag was not looked at since */
+	unsigned int num_dirty;
+	struct qp *dirty[MAX_QUEUE_PAIRS];
+	uint64_t last_fence_ns;
+
+	struct qp *reclaiming;    /* being taken back, one after the other; through reclaim_link */
+	unsigned int first_qp;    /* with whom the next round of collecting begins */
+	uint64_t last_generation; /* of the tables of the round before */
+	uint64_t port_counters[MAX_PORT_QUEUES][PORT_NUM_COUNTERS];
+	uint64_t counters[SERVER_NUM_COUNTERS];
+	uint64_t idle_since_ns; /* 0: busy in this round */
+	bool slept;             /* in the round before */
+	bool starving;          /* in this round a client could not be granted what it asked for */
+
+	/* shared with the control thread; atomic */
+	struct tables *tables; /* RCU */
+	struct qp
+		*reclaim_request; /* list through reclaim_link: control pushes, worker takes all */
+	uint32_t stop;
+	uint32_t rcu_shown; /* rcu.h, for ThreadSanitizer alone */
+	pthread_t thread;
+};
+
+/* worker_init - makes descriptors and clock; the caller fills the constants. -1 with errno */
+int worker_init(struct worker *worker);
+
+/* worker_free - closes what worker_init made */
+void worker_free(struct worker *worker);
+
+/*
+ * worker_watch, worker_unwatch - a sleeping worker is to be woken by the doorbell of @qp, or not any
+ * more. Any thread. Return 0 or a negative errno.
+ */
+int worker_watch(struct worker *worker, struct qp *qp);
+int worker_unwatch(struct worker *worker, struct qp *qp);
+
+/* worker_poke - wakes the worker if it sleeps, so that it looks at what is shared; any thread */
+void worker_poke(struct worker *worker);
+
+/* worker_run - the poll loop; the thread's main function, with a struct worker */
+void *worker_run(void *worker);
+
+/* worker_stop - makes worker_run return; any thread; the caller joins */
+void worker_stop(struct worker *worker);
+
+/* worker_reclaim - asks the worker to take back all that @qp holds; qp is not in the tables any more */
+void worker_reclaim(struct worker *worker, struct qp *qp);
+
+/* worker_violation - @qp broke a rule: nothing of it is trusted any more, control closes it */
+void worker_violation(struct worker *worker, struct qp *qp, enum violation violation);
+
+static inline void worker_mark_dirty(struct worker *w, struct qp *qp, uint32_t event)
+{
+	qp->events |= event;
+	if (!qp->dirty) {
+		qp->dirty = true;
+		w->dirty[w->num_dirty++] = qp;
+	}
+}
+
+#endif

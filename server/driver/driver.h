@@ -1,0 +1,184 @@
+/*
+ * driver.h - what a port driver is: a const struct of operations over ports and their queues
+ *
+ * open and close run on the main thread, before the workers start and after they ended. All other
+ * operations run on the worker that owns the queue; they never block, allocate or log.
+ */
+#ifndef DRIVER_DRIVER_H
+#define DRIVER_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ixy/abi.h>
+
+#include "server/dataplane/record.h"
+#include "server/error.h"
+#include "server/port_config.h"
+#include "shm/counters.h"
+
+#define PORT_MAX_QUEUES 16
+#define BURST           32 /* most descriptors in one call of rx_burst or tx_burst */
+#define NEVER_NS        UINT64_MAX
+
+struct port;
+
+/* The pool, as drivers see it. */
+struct pool_view {
+	unsigned char *base; /* where the server maps it */
+	int fd;              /* its memfd */
+	uint64_t bytes;
+	uint64_t page_bytes;
+	uint32_t buf_bytes;
+	uint32_t buf_shift;
+	uint32_t num_bufs;
+	/*
+	 * For the xdp driver, between open and close: *umem_owner is how its ports find the one
+	 * registration of the pool with the kernel. The server provides the pointer, NULL at first.
+	 * Without it (umem_owner is NULL) each port registers the pool, and is charged, by itself.
+	 */
+	void **umem_owner;
+};
+
+/* One queue of a port: a row of the column of the worker that polls it. */
+struct port_queue {
+	struct port *port;
+	uint16_t index;
+	uint16_t holder;       /* HOLDER_DEVICE_FIRST + n: this queue, in the record */
+	struct record *record; /* of the worker that polls this queue */
+	const struct pool_view *pool;
+	uint64_t *counters;      /* [PORT_NUM_COUNTERS]; counter_add() */
+	uint64_t tx_progress_ns; /* worker: when the queue last had room */
+	uint64_t rx_progress_ns; /* worker: when all members last had room (can_wait) */
+	bool failed;             /* the driver: device gone; it is not called any more */
+	void *state;             /* the driver's own, for this queue */
+};
+
+struct port {
+	uint16_t index; /* in descriptors */
+	const struct driver *driver;
+	const struct port_config *config;
+	struct ixy_port *shared;  /* its entry in the header; the driver fills mac, link, ... */
+	uint32_t min_frame_bytes; /* what can be sent; checked before tx_burst */
+	uint32_t max_frame_bytes;
+	uint32_t tx_slots; /* most that a queue holds to be sent; 0: a driver that copies */
+	bool can_wait;     /* a file: nothing is lost if it is not read while clients are busy */
+	unsigned int num_queues;
+	struct port_queue queues[PORT_MAX_QUEUES];
+	void *state; /* the driver's own, for the port */
+};
+
+struct driver {
+	const char *name;  /* "null" in --port p=null:... */
+	const char *usage; /* "null:[size=64,...]", for --help */
+	bool takes_arg;    /* "pcap:FILE,...": the first item is not an option */
+
+	/*
+	 * check - validates the configuration and the machine, and changes nothing (--check,
+	 * doctor)
+	 *
+	 * Reads every option that the driver knows (port_config_*). Sets *num_queues, and writes
+	 * what it would do into @plan (a sentence). Returns 0, or -1 with @error.
+	 */
+	int (*check)(const struct port_config *config, const struct pool_view *pool,
+	             unsigned int *num_queues, char *plan, size_t plan_bytes, struct error *error);
+
+	/*
+	 * open - makes the port ready: state, shared->*, frame limits; queues are numbered already
+	 * and have record, pool and counters. Takes buffers for its rx rings from queue->record.
+	 * On failure returns -1 with @error and leaves nothing behind.
+	 */
+	int (*open)(struct port *port, struct error *error);
+
+	/* close - stops the device and frees everything; buffers need not be put back */
+	void (*close)(struct port *port);
+
+	/*
+	 * rx_burst - up to @n (<= BURST) received frames; fills all fields of each descriptor
+	 *
+	 * The buffers are HOLDER_WORKER's afterwards. A device queue that gives a buffer away takes
+	 * another for its ring first; when the pool is empty it reuses the buffer at once and
+	 * counts RX_NO_BUFFER. @now_ns is CLOCK_MONOTONIC of this round. Counts RX_NO_BUFFER,
+	 * RX_TOO_LONG and RX_BAD; the caller counts packets and bytes.
+	 */
+	unsigned int (*rx_burst)(struct port_queue *queue, struct ixy_desc *descs, unsigned int n,
+	                         uint64_t now_ns);
+
+	/* tx_room - how many frames tx_burst would take now, at most @n */
+	unsigned int (*tx_room)(struct port_queue *queue, unsigned int n);
+
+	/*
+	 * tx_burst - sends @n frames, never more than tx_room() said just before
+	 *
+	 * The buffers are queue->holder's (or lent, with it as one holder). The driver calls
+	 * record_device_done() for each when the device is done, at once if it copies.
+	 */
+	void (*tx_burst)(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n);
+
+	/*
+	 * poll - once per round, after all tx_burst calls: doorbells, completions; may be NULL
+	 *
+	 * At most one system call.
+	 */
+	void (*poll)(struct port_queue *queue, uint64_t now_ns);
+
+	/*
+	 * wait_fd - what a sleeping worker has to poll for reading, or -1; may be NULL (-1)
+	 */
+	int (*wait_fd)(const struct port_queue *queue);
+
+	/*
+	 * due_ns - until when a worker may sleep if wait_fd stays silent; NULL means NEVER_NS
+	 *
+	 * A CLOCK_MONOTONIC time; @now_ns or earlier means "do not sleep".
+	 */
+	uint64_t (*due_ns)(const struct port_queue *queue, uint64_t now_ns);
+
+	/* attached - told by the worker, again and again, that the port has members; may be NULL */
+	void (*attached)(struct port_queue *queue);
+
+	/*
+	 * tick - on the control thread, about once a second: link state and the like into
+	 * port->shared; may be NULL
+	 */
+	void (*tick)(struct port *port);
+};
+
+extern const struct driver null_driver, pcap_driver, tap_driver, xdp_driver;
+
+/* driver_find - the driver called @name, or NULL */
+const struct driver *driver_find(const char *name);
+
+/* driver_at - the drivers in order, for --help; NULL after the last */
+const struct driver *driver_at(unsigned int index);
+
+/*
+ * desc_received - a descriptor of a received frame, put together in registers and written at once:
+ * pieces written one by one cannot be forwarded to the 16-byte load that copies them to a ring
+ */
+static inline void desc_received(struct ixy_desc *desc, uint32_t buf, uint32_t offset, uint32_t len,
+                                 uint16_t port)
+{
+	typedef uint64_t pair __attribute__((vector_size(16), aligned(4)));
+
+	*(pair *)(void *)desc = (pair){buf | (uint64_t)offset << 32 | (uint64_t)len << 48, port};
+}
+
+/* Counters have one writer, the worker, and are read by the control thread at any time. */
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline unsigned char *pool_buf(const struct pool_view *pool, uint32_t buf)
+{
+	return pool->base + ((size_t)buf << pool->buf_shift);
+}
+
+static inline unsigned char *pool_data(const struct pool_view *pool, const struct ixy_desc *desc)
+{
+	return pool_buf(pool, desc->buf) + desc->offset;
+}
+
+#endif

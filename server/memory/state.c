@@ -1,0 +1,92 @@
+/* state.c - lays out and maps the private state memfd */
+#include "server/memory/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+
+/* Reserves @bytes at the end of the layout, on a page of its own. */
+static uint64_t place(uint64_t *end, uint64_t bytes)
+{
+	uint64_t at = *end;
+
+	*end = (at + bytes + PAGE - 1) / PAGE * PAGE;
+	return at;
+}
+
+static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps)
+{
+	uint64_t n = num_bufs, end = PAGE;
+
+	memset(h, 0, sizeof(*h));
+	h->magic = STATE_MAGIC;
+	h->major = STATE_MAJOR;
+	h->minor = STATE_MINOR;
+	h->num_bufs = num_bufs;
+	h->num_qps = num_qps;
+	h->num_readers = RECORD_MAX_READERS;
+	h->reader_bytes = ((n + 63) / 64 * 8 + PAGE - 1) / PAGE * PAGE;
+	h->holder_offset = place(&end, n * sizeof(uint16_t));
+	h->lent_offset = place(&end, n * sizeof(uint16_t));
+	h->free_stack_offset = place(&end, n * sizeof(uint32_t));
+	h->delivered_offset = place(&end, n * sizeof(struct delivered));
+	h->qps_offset = place(&end, (uint64_t)num_qps * sizeof(struct qp_state));
+	h->readers_offset = place(&end, h->reader_bytes * RECORD_MAX_READERS);
+	h->bytes = end;
+	h->next_session = 1;
+}
+
+static void bind_record(struct record *record, struct state_header *h)
+{
+	char *base = (char *)h;
+
+	record->num_bufs = h->num_bufs;
+	record->holder = (uint16_t *)(void *)(base + h->holder_offset);
+	record->lent = (uint16_t *)(void *)(base + h->lent_offset);
+	record->free_stack = (uint32_t *)(void *)(base + h->free_stack_offset);
+	record->delivered = (struct delivered *)(void *)(base + h->delivered_offset);
+	for (unsigned int i = 0; i < RECORD_MAX_READERS; i++)
+		record->readers[i] =
+			(uint64_t *)(void *)(base + h->readers_offset + i * h->reader_bytes);
+	record->num_free = 0;
+	/* so that the first one taken is buffer 0 */
+	for (uint32_t buf = h->num_bufs; buf-- > 0;)
+		record_put(record, buf);
+}
+
+int state_open(struct state *state, struct record *record, uint32_t num_bufs, uint32_t num_qps,
+               struct error *error)
+{
+	struct state_header layout;
+
+	lay_out(&layout, num_bufs, num_qps);
+	state->fd = memfd_create("ixy-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (state->fd < 0 || fchmod(state->fd, 0600) || ftruncate(state->fd, (off_t)layout.bytes) ||
+	    fcntl(state->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		error_set(error, "cannot make the server's state memory: %s", strerror(errno));
+		if (state->fd >= 0)
+			close(state->fd);
+		return -1;
+	}
+	state->header = mmap(NULL, layout.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, state->fd, 0);
+	if (state->header == MAP_FAILED) {
+		error_set(error, "cannot map the server's state memory: %s", strerror(errno));
+		close(state->fd);
+		return -1;
+	}
+	*state->header = layout;
+	state->qps = (struct qp_state *)(void *)((char *)state->header + layout.qps_offset);
+	bind_record(record, state->header);
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	munmap(state->header, state->header->bytes);
+	close(state->fd);
+}

@@ -1,0 +1,283 @@
+/*
+ * rig.h - a worker without a thread, a pool in plain memory, a port that remembers what was sent,
+ * and clients on the same lanes: the whole data path, driven step by step
+ */
+#ifndef UNIT_RIG_H
+#define UNIT_RIG_H
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <ixy/client.h>
+
+#include "server/dataplane/admission.h"
+#include "server/dataplane/collect.h"
+#include "server/dataplane/deliver.h"
+#include "server/dataplane/reclaim.h"
+#include "server/dataplane/worker.h"
+#include "server/memory/state.h"
+#include "shm/lane.h"
+#include "tests/unit/test.h"
+
+#define RIG_BUFS  1024u
+#define RIG_PORTS 2
+#define RIG_QPS   8
+
+/* One side each of the same queue pair. */
+struct rig_client {
+	struct qp server;
+	struct ixy_qp client;
+	void *down, *up;
+	uint32_t worker_word, alive;
+};
+
+struct rig {
+	struct worker *w;
+	struct pool_view pool;
+	struct state state;
+	struct port ports[RIG_PORTS];
+	struct ixy_port shared[RIG_PORTS];
+	struct tables *tables;
+	struct ixy_worker_word word;
+	unsigned int num_clients;
+	struct rig_client *clients[RIG_QPS];
+
+	/* what the ports were given, and how much room they say they have */
+	unsigned int num_sent, room;
+	struct ixy_desc sent[4096];
+};
+
+static unsigned int rig_tx_room(struct port_queue *queue, unsigned int n)
+{
+	const struct rig *rig = queue->state;
+
+	return n < rig->room ? n : rig->room;
+}
+
+static void rig_tx_burst(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n)
+{
+	struct rig *rig = queue->state;
+
+	for (unsigned int i = 0; i < n; i++) {
+		rig->sent[rig->num_sent++ % 4096] = descs[i];
+		record_device_done(queue->record, descs[i].buf);
+	}
+}
+
+static const struct driver rig_driver = {
+	.name = "rig",
+	.tx_room = rig_tx_room,
+	.tx_burst = rig_tx_burst,
+};
+
+static inline void rig_open(struct rig *rig)
+{
+	struct error error;
+
+	memset(rig, 0, sizeof(*rig));
+	rig->room = 1024;
+	rig->pool = (struct pool_view){.base = aligned_alloc(4096, RIG_BUFS * 2048u),
+	                               .bytes = RIG_BUFS * 2048u,
+	                               .page_bytes = 4096,
+	                               .buf_bytes = 2048,
+	                               .buf_shift = 11,
+	                               .num_bufs = RIG_BUFS};
+	rig->w = aligned_alloc(64, (sizeof(struct worker) + 63) / 64 * 64);
+	rig->tables = calloc(1, sizeof(*rig->tables) + RIG_PORTS * sizeof(struct port_table));
+	if (!rig->pool.base || !rig->w || !rig->tables)
+		abort();
+	memset(rig->pool.base, 0, rig->pool.bytes);
+	memset(rig->w, 0, sizeof(*rig->w));
+	if (state_open(&rig->state, &rig->w->record, RIG_BUFS, RIG_QPS, &error))
+		abort();
+	rig->w->pool = &rig->pool;
+	rig->w->word = &rig->word;
+	rig->w->event_fd = eventfd(0, EFD_NONBLOCK);
+	rig->w->now_ns = 1000000000;
+	rig->tables->num_ports = RIG_PORTS;
+	for (unsigned int i = 0; i < RIG_PORTS; i++) {
+		struct port *port = &rig->ports[i];
+
+		*port = (struct port){.index = (uint16_t)i,
+		                      .driver = &rig_driver,
+		                      .shared = &rig->shared[i],
+		                      .min_frame_bytes = 14,
+		                      .max_frame_bytes = 1600,
+		                      .num_queues = 1};
+		port->queues[0] = (struct port_queue){.port = port,
+		                                      .holder = (uint16_t)(HOLDER_DEVICE_FIRST + i),
+		                                      .record = &rig->w->record,
+		                                      .pool = &rig->pool,
+		                                      .counters = rig->w->port_counters[i],
+		                                      .state = rig};
+		rig->w->queues[i] = rig->w->tx_queue[i] = &port->queues[0];
+	}
+	rig->w->num_queues = rig->w->num_ports = RIG_PORTS;
+}
+
+static inline void rig_close(struct rig *rig)
+{
+	for (unsigned int i = 0; i < rig->num_clients; i++) {
+		struct rig_client *c = rig->clients[i];
+
+		free(c->down);
+		free(c->up);
+		free(c);
+	}
+	state_close(&rig->state);
+	close(rig->w->event_fd);
+	free(rig->pool.base);
+	free(rig->w);
+	free(rig->tables);
+}
+
+static inline void rig_bind(struct rig *rig, struct rig_client *c, const struct ixy_geometry *g)
+{
+	char *down = c->down, *up = c->up;
+	struct qp *s = &c->server;
+
+	s->down = (void *)(down + g->down_index_offset);
+	s->drops = (void *)(down + g->counters_offset);
+	s->rx_ring = (void *)(down + g->rx_offset);
+	s->grant_ring = (void *)(down + g->grant_offset);
+	s->up = (void *)(up + g->up_index_offset);
+	s->tx_ring = (void *)(up + g->tx_offset);
+	s->free_ring = (void *)(up + g->free_offset);
+	s->rx_slots = g->rx_slots;
+	s->tx_slots = g->tx_slots;
+	s->grant_slots = g->grant_slots;
+	s->free_slots = g->free_slots;
+	s->down->state = IXY_QP_OPEN;
+	c->client = (struct ixy_qp){.down = s->down,
+	                            .up = (void *)(up + g->up_index_offset),
+	                            .rx_ring = s->rx_ring,
+	                            .tx_ring = (void *)(up + g->tx_offset),
+	                            .grant_ring = s->grant_ring,
+	                            .free_ring = (void *)(up + g->free_offset),
+	                            .alive = &c->alive,
+	                            .worker = &c->worker_word,
+	                            .rx_slots = g->rx_slots,
+	                            .tx_slots = g->tx_slots,
+	                            .grant_slots = g->grant_slots,
+	                            .free_slots = g->free_slots,
+	                            .buf_shift = rig->pool.buf_shift,
+	                            .buf_bytes = rig->pool.buf_bytes,
+	                            .headroom = IXY_DEFAULT_HEADROOM,
+	                            .meta_bytes = IXY_META_BYTES,
+	                            .regions = {rig->pool.base}};
+}
+
+/* A client with rings of 64; @min guaranteed, at most 256 buffers, @alloc kept ready. */
+static inline struct rig_client *rig_attach(struct rig *rig, uint32_t flags, uint32_t min,
+                                            uint32_t alloc)
+{
+	struct rig_client *c = calloc(1, sizeof(*c));
+	struct ixy_geometry g;
+	struct qp_state *st;
+
+	if (!c || lane_layout(&g, 64, alloc ? 64 : 0, 64, 256, 0))
+		abort();
+	c->down = aligned_alloc(4096, g.down_bytes);
+	c->up = aligned_alloc(4096, g.up_bytes);
+	if (!c->down || !c->up)
+		abort();
+	memset(c->down, 0, g.down_bytes);
+	memset(c->up, 0, g.up_bytes);
+	rig_bind(rig, c, &g);
+	st = c->server.state = &rig->state.qps[rig->num_clients];
+	st->holder = (uint16_t)(HOLDER_QP_FIRST + rig->num_clients);
+	st->reader = (uint16_t)rig->num_clients;
+	st->flags = flags;
+	st->min_bufs = min;
+	st->max_bufs = 256;
+	st->alloc_bufs = alloc;
+	rig->w->reserved_bufs += min;
+	c->server.joined = true;
+	rig->clients[rig->num_clients++] = c;
+	return c;
+}
+
+/* Makes @members the members, and @monitors the monitors, of @port. NULL-terminated lists. */
+static inline void rig_publish(struct rig *rig, unsigned int port, struct rig_client **members,
+                               struct rig_client **monitors)
+{
+	struct port_table *table = &rig->tables->ports[port];
+	unsigned int n = 0;
+
+	memset(table, 0, sizeof(*table));
+	for (; members && members[n]; n++)
+		;
+	table->num_members = n;
+	for (unsigned int i = 0; i < INDIRECTION_SLOTS && n; i++)
+		table->slots[i] = &members[i % n]->server;
+	table->single = n == 1 ? &members[0]->server : NULL;
+	for (; monitors && *monitors; monitors++) {
+		uint32_t snap = (*monitors)->server.state->snap_len;
+
+		table->monitors[table->num_monitors++] = &(*monitors)->server;
+		snap = snap ? snap : UINT32_MAX;
+		table->max_snap = snap > table->max_snap ? snap : table->max_snap;
+	}
+}
+
+/* @n frames of @len bytes, filled with @fill, arrive at @port. */
+static inline void rig_receive(struct rig *rig, unsigned int port, unsigned int n, uint16_t len,
+                               int fill)
+{
+	struct ixy_desc descs[BURST];
+	uint32_t bufs[BURST];
+
+	n = record_take(&rig->w->record, HOLDER_WORKER, bufs, n);
+	for (unsigned int i = 0; i < n; i++) {
+		descs[i] = (struct ixy_desc){.buf = bufs[i],
+		                             .offset = IXY_DEFAULT_HEADROOM,
+		                             .len = len,
+		                             .port = (uint16_t)port};
+		memset(pool_data(&rig->pool, &descs[i]), fill, len);
+	}
+	deliver_burst(rig->w, &rig->ports[port].queues[0], &rig->tables->ports[port], descs, n);
+}
+
+static inline void rig_collect(struct rig *rig, struct rig_client *c)
+{
+	if (!c->server.stopped)
+		collect(rig->w, &c->server, rig->tables);
+}
+
+static inline void rig_reclaim(struct rig *rig, struct rig_client *c)
+{
+	rig->w->reclaiming = &c->server;
+	c->server.reclaim_link = NULL;
+	while (rig->w->reclaiming)
+		reclaim_slice(rig->w);
+}
+
+/* Recounts the record from scratch: every buffer is free or held, and the free stack says the same.
+ */
+static inline void rig_verify(struct rig *rig)
+{
+	const struct record *r = &rig->w->record;
+	uint32_t free_bufs = 0;
+
+	for (uint32_t buf = 0; buf < r->num_bufs; buf++) {
+		unsigned int readers = 0;
+
+		for (unsigned int i = 0; i < RECORD_MAX_READERS; i++)
+			readers += record_reader_has(r, i, buf);
+		if (r->holder[buf] == HOLDER_FREE)
+			free_bufs++;
+		if (r->holder[buf] == HOLDER_LENT)
+			CHECK(r->lent[buf] >= readers && readers > 0);
+		else
+			CHECK_EQ(readers, 0);
+		CHECK(r->holder[buf] != HOLDER_WORKER);
+	}
+	CHECK_EQ(free_bufs, r->num_free);
+	for (uint32_t i = 0; i < r->num_free; i++)
+		CHECK_EQ(r->holder[r->free_stack[i]], HOLDER_FREE);
+}
+
+#endif
