@@ -16,6 +16,7 @@
 #include "server/capture/capture_writer.h"
 
 #define BURST       64
+#define RX_SLOTS    4096       /* a disk can keep a writer waiting for milliseconds */
 #define FLUSH_NS    100000000u /* the longest that a frame stays in the buffer */
 #define SLEEP_MS    250        /* the latest that a signal between two looks is noticed */
 #define EMPTY_LOOKS 200        /* before writing out and sleeping: a burst is rarely one frame */
@@ -71,6 +72,7 @@ static int attach(struct dump *d)
 	opts.role = IXY_ROLE_MONITOR;
 	opts.ports = d->options.num_ports ? d->options.ports : NULL;
 	opts.num_ports = d->options.num_ports;
+	opts.rx_slots = RX_SLOTS;
 	opts.snap_len = d->options.snap_len;
 	opts.socket_dir = d->options.dir;
 	opts.error = failure.text;

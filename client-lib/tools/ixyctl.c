@@ -78,7 +78,7 @@ static int run_show(const struct ctl_options *options, const char *what)
 		return ctl_show_clients(options);
 	if (what && strcmp(what, "pool") == 0)
 		return ctl_show_pool(options);
-	return complain("show what: ports, clients or pool?");
+	return complain("show wants one of ports, clients and pool");
 }
 
 /* @words: the command and what follows it, NULL-terminated. */
@@ -150,7 +150,9 @@ int main(int argc, char **argv)
 	}
 	status = run_command(&options, argv + optind, argc - optind);
 	/* a full disk, or a reader that left, must not look like success */
-	if (fflush(stdout) != 0 || ferror(stdout))
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "ixyctl: cannot write to standard output: %s\n", strerror(errno));
 		return EXIT_FAILURE;
+	}
 	return status;
 }

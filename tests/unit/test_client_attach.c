@@ -168,6 +168,23 @@ static void attached_client_and_server_exchange_frames(void)
 	fake_stop(&fake);
 }
 
+/* The server need not have made its pipes O_NONBLOCK. */
+static void attached_client_never_blocks_in_doorbell_or_disarm(void)
+{
+	struct ixy_client *client;
+	struct ixy_qp *qp;
+
+	fake_start(&fake, NULL);
+	CHECK_EQ(attach(&client), 0);
+	qp = ixy_queue_pair(client, 0);
+	CHECK_EQ(ixy_wait_arm(qp, IXY_WAKE_RX), 0);
+	ixy_wait_disarm(qp);
+	for (int i = 0; i < 100000; i++) /* more than a pipe holds */
+		ixy_doorbell(qp);
+	ixy_detach(client);
+	fake_stop(&fake);
+}
+
 static void ports_are_found_by_name_and_described(void)
 {
 	struct ixy_port_info info = {.size = sizeof(info)};
@@ -411,6 +428,7 @@ int main(void)
 	RUN(attach_to_no_ports_is_not_attach_to_all);
 	RUN(attach_maps_only_what_the_mode_allows_to_write);
 	RUN(attached_client_and_server_exchange_frames);
+	RUN(attached_client_never_blocks_in_doorbell_or_disarm);
 	RUN(ports_are_found_by_name_and_described);
 	RUN(stats_show_what_both_sides_counted);
 	RUN(attach_with_bad_options_says_which);

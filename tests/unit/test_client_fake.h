@@ -36,6 +36,7 @@ enum fake_act {
 	FAKE_NO_FDS, /* without its descriptors */
 	FAKE_DIE,    /* close the connection instead */
 	FAKE_HANG,   /* send nothing more, but keep the connection */
+	FAKE_LAST,   /* send it, and then hang */
 };
 
 /* One session, as the server sees it. */
@@ -222,6 +223,10 @@ static inline bool say(struct fake *fake, union message *message, const int *fro
 		                  num_fds ? fds : NULL) >= 0;
 	case FAKE_NO_FDS:
 		return send_bytes(s->socket, message, message->header.size, NULL) >= 0;
+	case FAKE_LAST:
+		if (fdpass_send(s->socket, message, fds, 0) < 0)
+			return false;
+		/* fallthrough */
 	case FAKE_HANG:
 		while (recv(s->socket, &byte, 1, 0) > 0)
 			;

@@ -28,6 +28,28 @@ static void close_reason_of_a_dead_server_names_it(void)
 	fake_stop(&fake);
 }
 
+/* The alive word is seen first; the control socket may have nothing to say yet. */
+static void close_reason_before_the_socket_ends_follows_the_alive_word(void)
+{
+	struct ixy_client *client;
+	char why[256];
+
+	fake_start(&fake, NULL);
+	CHECK_EQ(attach(&client), 0);
+	fake.session.header->alive |= 1u << 30;
+	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
+	CHECK(strstr(why, "is gone") != NULL);
+	fake.session.header->alive = 0;
+	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
+	CHECK(strstr(why, "stopped") != NULL);
+	fake.session.header->alive = FAKE_ALIVE;
+	fake.session.qps[0].down->state = IXY_QP_CLOSED;
+	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
+	CHECK(strstr(why, "closed the session") != NULL);
+	ixy_detach(client);
+	fake_stop(&fake);
+}
+
 static void close_reason_after_a_kick_has_the_server_s_words(void)
 {
 	struct ixy_client *client;
@@ -221,6 +243,7 @@ int main(void)
 {
 	alarm(100); /* nothing here may hang */
 	RUN(close_reason_of_a_dead_server_names_it);
+	RUN(close_reason_before_the_socket_ends_follows_the_alive_word);
 	RUN(close_reason_after_a_kick_has_the_server_s_words);
 	RUN(detach_waits_for_frames_that_are_on_their_way);
 	RUN(detach_of_null_does_nothing);

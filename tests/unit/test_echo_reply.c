@@ -422,7 +422,10 @@ static void other_kinds_of_frames_are_left_alone(void)
 	}
 }
 
-/* Every request cut at every length, in a buffer of exactly that size. */
+/*
+ * Every request cut at every length: in a buffer of exactly that size, and in one where the missing
+ * bytes are there, right behind what was received.
+ */
 static void cut_requests_are_read_within_their_bytes(void)
 {
 	static size_t (*const make[])(uint8_t *) = {arp_request, solicitation, probe};
@@ -432,11 +435,13 @@ static void cut_requests_are_read_within_their_bytes(void)
 		size_t whole = kind < 3 ? make[kind](f) : kind == 3 ? ping4(f, 64) : ping6(f, 64);
 
 		for (size_t len = 0; len < whole; len++) {
-			struct frame cut = copy_of(f, len);
+			struct frame cut = copy_of(f, len), behind = copy_of(f, FRAME_BYTES);
 
 			CHECK_EQ(echo_reply(&host, cut.bytes, len, len), 0);
 			CHECK(memcmp(cut.bytes, f, len) == 0);
+			CHECK_EQ(echo_reply(&host, behind.bytes, len, FRAME_BYTES), 0);
 			free(cut.bytes);
+			free(behind.bytes);
 		}
 	}
 }
