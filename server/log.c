@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void put(const char *prefix, const char *suffix, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void put(const char *prefix, const char *suffix,
+                                                      const char *format, va_list args)
 {
 	char line[1024];
 	int used = snprintf(line, sizeof(line), "ixy-server: %s", prefix);

@@ -40,7 +40,7 @@ static int check(const struct options *o, struct error *error)
 	for (unsigned int i = 0; i < o->num_ports; i++) {
 		const struct port_config *config = &o->ports[i];
 		unsigned int num_queues;
-		char plan[256] = "";
+		char plan[512] = "";
 
 		if (driver_find(config->driver)
 		            ->check(config, &pool, &num_queues, plan, sizeof(plan), error))

@@ -31,14 +31,35 @@ ssize_t fdpass_recv_plain(int socket, union message *message)
 
 bool fdpass_drain(int socket)
 {
-	union message message;
-	ssize_t got;
+	union {
+		struct cmsghdr align;
+		unsigned char bytes[CMSG_SPACE(sizeof(struct ucred))];
+	} credentials;
+	unsigned char byte;
+	int on = 1;
 
+	/*
+	 * Credentials come with every message, also with an empty one, and not at the end; there is
+	 * no room for more than them, so that descriptors make it MSG_CTRUNC.
+	 */
+	setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	shutdown(socket, SHUT_RD);
-	do
-		got = fdpass_recv_plain(socket, &message);
-	while (got > 0 || got == -EINTR);
-	return got != -EPROTO;
+	for (;;) {
+		struct iovec iov = {&byte, sizeof(byte)};
+		struct msghdr msg = {.msg_iov = &iov,
+		                     .msg_iovlen = 1,
+		                     .msg_control = credentials.bytes,
+		                     .msg_controllen = sizeof(credentials.bytes)};
+		ssize_t got = recvmsg(socket, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 || msg.msg_controllen == 0)
+			return true;
+		if (msg.msg_flags & MSG_CTRUNC)
+			return false;
+		recv(socket, &byte, sizeof(byte), MSG_DONTWAIT);
+	}
 }
 
 #ifndef SO_PASSRIGHTS

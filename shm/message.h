@@ -210,7 +210,7 @@ struct message_row_client {
 	uint64_t counters[MESSAGE_COUNTERS];
 };
 
-/* Where every buffer is. The sum of all but total is total. */
+/* Where every buffer is: free + in_devices + in_clients + lent + in_worker is total. */
 struct message_row_pool {
 	struct message_header header;
 	uint32_t worker;

@@ -129,7 +129,7 @@ struct ixy_port {
 	uint16_t flags;              /* IXY_PORT_*; the server may change them at any time */
 	uint32_t num_queues;
 	uint32_t max_frame_bytes; /* longest frame that the port can send, without FCS */
-	uint32_t reserved0;
+	uint32_t reserved0[2];
 	uint64_t speed_mbps; /* 0: unknown or without meaning */
 	uint8_t reserved[32];
 };
@@ -169,8 +169,8 @@ struct ixy_header {
 	/*
 	 * The alive word, on a line of its own. While the server runs it equals the `alive` value
 	 * of the attach reply. An orderly stop sets it to 0; when the process dies, however it
-	 * dies, the kernel sets bit 30 (it is on the server's robust futex list). A client that
-	 * sees any other value than the one it was given has lost its server.
+	 * dies, the kernel makes it 0x40000000 (it is on the server's robust futex list). A client
+	 * that sees any other value than the one it was given has lost its server.
 	 */
 	uint32_t alive;
 	uint32_t reserved2[15];
@@ -220,7 +220,7 @@ struct ixy_down_index {
 	uint32_t tx_head;    /* descriptors ever taken from the tx ring */
 	uint32_t free_head;  /* buffer ids ever taken from the free ring */
 	uint32_t state;      /* enum ixy_qp_state */
-	uint32_t doorbell;   /* not 0: this pair is not polled; ring after publishing */
+	uint32_t doorbell;   /* not 0, and the worker's word not POLLS: ring after publishing */
 	uint32_t reserved[10];
 };
 IXY_STATIC_ASSERT(sizeof(struct ixy_down_index) == IXY_CACHE_LINE, "down index size");

@@ -251,7 +251,8 @@ IXY_INLINE int ixy_free_batch(struct ixy_qp *qp, const struct ixy_desc *descs, u
 	 * No fence here, unlike K: a worker that falls asleep at this very moment collects the
 	 * buffers when it wakes, and while another client waits for some it sleeps a millisecond.
 	 */
-	if (__atomic_load_n(qp->worker, __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP)
+	if (__atomic_load_n(qp->worker, __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP ||
+	    __atomic_load_n(&qp->down->doorbell, __ATOMIC_RELAXED))
 		ixy_doorbell(qp);
 	return (int)n;
 }

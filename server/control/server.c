@@ -114,7 +114,7 @@ static int open_port(struct server *server, unsigned int index, struct error *er
 {
 	const struct port_config *config = &server->options.ports[index];
 	struct port *port = &server->ports[index];
-	char plan[256] = "";
+	char plan[512] = "";
 
 	port->index = (uint16_t)index;
 	port->driver = driver_find(config->driver);

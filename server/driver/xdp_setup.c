@@ -411,6 +411,7 @@ int xdp_open(struct port *port, struct error *error)
 		return explain(port->config, &why, error);
 	}
 	memcpy(port->shared->mac, plan.netif.mac, sizeof(port->shared->mac));
+	port->tx_slots = plan.slots;
 	port->min_frame_bytes = ETHERNET_BYTES;
 	port->max_frame_bytes = longest_frame(&plan, pool);
 	port->shared->max_frame_bytes = port->max_frame_bytes;

@@ -45,6 +45,22 @@ static uint64_t free_hugepages(void)
 	return values[0] > values[1] ? values[0] - values[1] : 0;
 }
 
+/* What the kernel could give without swapping; 0 where it does not say. */
+static uint64_t available_memory(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+	uint64_t kib = 0;
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+			break;
+	fclose(file);
+	return kib << 10;
+}
+
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
@@ -54,10 +70,10 @@ static int set_page_size(struct pool_view *pool, uint64_t wanted, enum hugepages
                          struct error *error)
 {
 	uint64_t pages = round_up(wanted, HUGE_PAGE) / HUGE_PAGE;
-	uint64_t available = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages();
+	uint64_t huge = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages(), available;
 
 	pool->page_bytes = HUGE_PAGE;
-	if (hugepages != HUGEPAGES_NONE && available >= pages)
+	if (hugepages != HUGEPAGES_NONE && huge >= pages)
 		return 0;
 	if (hugepages == HUGEPAGES_2M)
 		return error_set(
@@ -65,8 +81,16 @@ static int set_page_size(struct pool_view *pool, uint64_t wanted, enum hugepages
 			"the pool needs %" PRIu64 " free hugepages of 2 MiB, there are %" PRIu64
 			"; reserve more (echo $(($(cat /proc/sys/vm/nr_hugepages) + %" PRIu64
 			")) > /proc/sys/vm/nr_hugepages) or use --hugepages none",
-			pages, available, pages - available);
+			pages, huge, pages - huge);
 	pool->page_bytes = ORDINARY_PAGE;
+	/* memfd pages are taken until there are none: the machine would go down with us */
+	available = available_memory();
+	if (wanted > available - available / 4)
+		return error_set(error,
+		                 "the pool needs %" PRIu64
+		                 " MiB, and of the machine's memory %" PRIu64
+		                 " MiB are available; use fewer buffers (--bufs N)",
+		                 wanted >> 20, available >> 20);
 	return 0;
 }
 
@@ -127,6 +151,7 @@ static int open_pool(struct segment *segment, const char *name, struct error *er
 	/* shared clients have a writable descriptor: they must not seal it against the next ones */
 	if (fcntl(pool->fd, F_ADD_SEALS, F_SEAL_SEAL))
 		log_warn("the pool's seals cannot be closed: fcntl");
+	pool->umem_owner = &segment->umem_owner;
 	segment->locked = mlock(pool->base, pool->bytes) == 0;
 	segment->pool_readonly_fd = memfd_readonly(pool->fd);
 	if (segment->pool_readonly_fd < 0) {
