@@ -39,8 +39,6 @@ struct entry {
 #define F(type, field)      {#field, offsetof(struct type, field), SIZE(type, field), FIELD}
 #define SIZE(type, field)   sizeof(((struct type *)0)->field)
 #define CONSTANT_(constant) {#constant, (size_t)(constant), 0, CONSTANT}
-/* padding of a shared structure that has no name in the header; none should be added */
-#define UNNAMED_(offset, size) {"(no name)", offset, size, FIELD}
 
 static const struct entry entries[] = {
 	/* include/ixy/abi.h */
@@ -63,7 +61,7 @@ static const struct entry entries[] = {
 	F(ixy_region, reserved),
 	SHARED_(ixy_port), F(ixy_port, name), F(ixy_port, driver), F(ixy_port, mac),
 	F(ixy_port, flags), F(ixy_port, num_queues), F(ixy_port, max_frame_bytes),
-	F(ixy_port, reserved0), UNNAMED_(84, 4), F(ixy_port, speed_mbps), F(ixy_port, reserved),
+	F(ixy_port, reserved0), F(ixy_port, speed_mbps), F(ixy_port, reserved),
 	SHARED_(ixy_worker_word), F(ixy_worker_word, state), F(ixy_worker_word, reserved),
 	SHARED_(ixy_header), F(ixy_header, magic), F(ixy_header, abi_major), F(ixy_header, abi_minor),
 	F(ixy_header, header_bytes), F(ixy_header, region_offset), F(ixy_header, region_count),
