@@ -28,6 +28,7 @@ enum {
 	OPT_SOCKET_GROUP,
 	OPT_USER,
 	OPT_MAX_CLIENTS,
+	OPT_ON_VIOLATION,
 	OPT_CHECK,
 	OPT_VERSION,
 	OPT_HELP,
@@ -46,6 +47,7 @@ static const struct option long_options[] = {
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
 	{"user", required_argument, NULL, OPT_USER},
 	{"max-clients", required_argument, NULL, OPT_MAX_CLIENTS},
+	{"on-violation", required_argument, NULL, OPT_ON_VIOLATION},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -67,6 +69,7 @@ static void print_help(void)
 	     "  --socket-mode M    who may connect, octal (0666)  --socket-group G  its group\n"
 	     "  --user USER        runs as USER once its ports are open (ixy, if that exists)\n"
 	     "  --max-clients N    attached at the same time (1024)\n"
+	     "  --on-violation DO  close the session of a client that breaks a rule, or kill it (close)\n"
 	     "  --check            says what would happen, and touches nothing\n"
 	     "  --version  --help\n"
 	     "drivers:");
@@ -154,6 +157,14 @@ static int parse_poll(struct options *o, const char *text, struct error *error)
 	return 0;
 }
 
+static int parse_violation(struct options *o, const char *text, struct error *error)
+{
+	if (strcmp(text, "close") && strcmp(text, "kill"))
+		return error_set(error, "--on-violation %s: use close or kill", text);
+	o->kill_offenders = strcmp(text, "kill") == 0;
+	return 0;
+}
+
 static int parse_mode(struct options *o, const char *text, struct error *error)
 {
 	char *end;
@@ -208,6 +219,8 @@ static int parse_one(struct options *o, int option, const char *text, struct err
 			return -1;
 		o->max_clients = (unsigned int)number;
 		return 0;
+	case OPT_ON_VIOLATION:
+		return parse_violation(o, text, error);
 	case OPT_CHECK:
 		o->check = true;
 		return 0;

@@ -26,6 +26,7 @@ struct options {
 	const char *socket_group; /* NULL: the server's own */
 	const char *user;         /* NULL: the user "ixy" where there is one */
 	unsigned int max_clients;
+	bool kill_offenders; /* shared clients that break a rule, instead of closing their session */
 	bool check;
 };
 

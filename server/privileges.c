@@ -62,21 +62,23 @@ int identity_find(struct identity *identity, const char *user, const char *group
 }
 
 /* Of the capabilities that survived the change of user, keeps those that are used later. */
-static int keep_capabilities(void)
+static int keep_capabilities(bool may_kill)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
 
-	data[0].effective = data[0].permitted = 1u << CAP_IPC_LOCK;
+	data[0].effective = 1u << CAP_IPC_LOCK | (may_kill ? 1u << CAP_KILL : 0);
+	data[0].permitted = data[0].effective;
 	return (int)syscall(SYS_capset, &header, data);
 }
 
-int privileges_drop(const struct identity *identity, struct error *error)
+int privileges_drop(const struct identity *identity, bool may_kill, struct error *error)
 {
 	if (identity->change) {
 		if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) ||
 		    setresgid(identity->gid, identity->gid, identity->gid) ||
-		    setresuid(identity->uid, identity->uid, identity->uid) || keep_capabilities())
+		    setresuid(identity->uid, identity->uid, identity->uid) ||
+		    keep_capabilities(may_kill))
 			return error_set(error, "cannot become user %u: %s",
 			                 (unsigned int)identity->uid, strerror(errno));
 	}

@@ -24,11 +24,12 @@ int identity_find(struct identity *identity, const char *user, const char *group
                   struct error *error);
 
 /*
- * privileges_drop - becomes @identity for good, keeping CAP_IPC_LOCK alone (lanes are locked)
+ * privileges_drop - becomes @identity for good, keeping CAP_IPC_LOCK (lanes are locked) and, with
+ * @may_kill, CAP_KILL (--on-violation kill)
  *
  * In any case: not dumpable, so that no client with the same uid can read or trace the server, and
  * no new privileges. Before other threads are started.
  */
-int privileges_drop(const struct identity *identity, struct error *error);
+int privileges_drop(const struct identity *identity, bool may_kill, struct error *error);
 
 #endif

@@ -44,7 +44,9 @@
 	X(BAD_BOUNDS, "violation_bounds", "an offset or length outside the buffer")                \
 	X(BAD_FLAGS, "violation_flags", "an undefined descriptor flag")                            \
 	X(BAD_PORT, "violation_port", "a port that does not exist")                                \
-	X(BAD_VERDICT, "violation_verdict", "a read-only client changed offset or length")
+	X(BAD_VERDICT, "violation_verdict", "a read-only client changed offset or length")         \
+	X(KILLED, "killed", "shared clients killed for a violation (--on-violation kill)")         \
+	X(TAINTED, "tainted", "shared clients thrown out that may still have the pool mapped")
 
 #define X_PORT(symbol, name, meaning)   PORT_##symbol,
 #define X_CLIENT(symbol, name, meaning) CLIENT_##symbol,

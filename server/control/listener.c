@@ -63,6 +63,7 @@ static int make_dir(const char *dir, bool default_dir, const struct identity *id
                     struct error *error)
 {
 	bool made = mkdir(dir, 0755) == 0;
+	struct stat there;
 
 	if (!made && errno != EEXIST)
 		return error_set(error,
@@ -71,7 +72,12 @@ static int make_dir(const char *dir, bool default_dir, const struct identity *id
 		                 dir, strerror(errno));
 	/* so that the socket can be removed once root is given up */
 	if (identity->change && (made || default_dir) && chown(dir, identity->uid, identity->gid))
-		log_warn("%s cannot be given to the server's user: its files will stay there", dir);
+		log_warn("%s cannot be given to the server's user", dir);
+	if (identity->change && stat(dir, &there) == 0 && there.st_uid != identity->uid)
+		log_info(
+			"%s belongs to user %u: the socket will stay there when the server stops, and "
+			"the next start takes it over",
+			dir, (unsigned int)there.st_uid);
 	return 0;
 }
 

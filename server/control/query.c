@@ -33,6 +33,8 @@ static void server_row(const struct server *server, struct message_row_server *r
 	copy_counters(row->counters, server->worker->counters, SERVER_NUM_COUNTERS);
 	row->counters[SERVER_SESSIONS] = server->num_sessions_ever;
 	row->counters[SERVER_BAD_MESSAGE] = server->bad_messages;
+	row->counters[SERVER_KILLED] = server->killed;
+	row->counters[SERVER_TAINTED] = server->tainted;
 }
 
 static void port_row(const struct server *server, unsigned int index, struct message_row_port *row)

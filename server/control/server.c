@@ -273,7 +273,7 @@ static int open_rest(struct server *server, struct error *error)
 		return error_set(error, "cannot make the control loop: %s", strerror(errno));
 	if (listener_open(&server->listener, o->socket_mode, &server->identity, error) ||
 	    source_add(server, server->listener.fd, EPOLLIN, &server->listener_source) ||
-	    privileges_drop(&server->identity, error))
+	    privileges_drop(&server->identity, o->kill_offenders, error))
 		return -1;
 	segment_publish(&server->segment);
 	return start_worker(server, error);

@@ -77,12 +77,13 @@ struct server {
 	unsigned int num_attached;
 	uint64_t num_sessions_ever;
 	uint64_t bad_messages;
-	unsigned int log_lines; /* in this second, caused by clients */
-	uint64_t promised_bufs; /* sum of all minimums */
-	uint64_t capacity_bufs; /* what can be promised: the pool without what ports need */
-	bool tables_stale;      /* publish at the end of this round */
-	bool sessions_stale;    /* some were closed that the worker never knew */
-	struct tables *tables;  /* the published ones */
+	uint64_t killed, tainted; /* shared clients thrown out: killed, or perhaps still mapping */
+	unsigned int log_lines;   /* in this second, caused by clients */
+	uint64_t promised_bufs;   /* sum of all minimums */
+	uint64_t capacity_bufs;   /* what can be promised: the pool without what ports need */
+	bool tables_stale;        /* publish at the end of this round */
+	bool sessions_stale;      /* some were closed that the worker never knew */
+	struct tables *tables;    /* the published ones */
 	struct qp *indirection[IXY_MAX_PORTS][INDIRECTION_SLOTS];
 	bool qp_used[MAX_QUEUE_PAIRS]; /* entry of state.qps */
 	bool reader_used[RECORD_MAX_READERS];

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +319,23 @@ void session_accept(struct server *server)
 	limit_connections(s);
 }
 
+/*
+ * Closing a session does not take a mapping away. A shared client that is thrown out could go on
+ * writing to every packet: it is killed where that was asked for, or the pool counts as tainted.
+ */
+static void throw_out(struct session *s, enum close_cause cause)
+{
+	struct server *server = s->server;
+
+	if (s->mode != ATTACH_SHARED || !s->published)
+		return;
+	if (cause == CLOSE_VIOLATION && server->options.kill_offenders && s->pidfd >= 0 &&
+	    syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0) == 0)
+		server->killed++;
+	else
+		server->tainted++;
+}
+
 void session_close(struct session *s, enum close_cause cause, const char *text)
 {
 	struct server *server = s->server;
@@ -329,6 +347,8 @@ void session_close(struct session *s, enum close_cause cause, const char *text)
 	if (text && s->id && cause != CLOSE_SHUTDOWN && server->log_lines++ < LOG_LINES)
 		log_info("session %" PRIu64 " (%s, pid %u) is closed: %s", s->id, s->name, s->pid,
 		         text);
+	if (text && cause != CLOSE_SHUTDOWN)
+		throw_out(s, cause);
 	s->state = SESSION_CLOSING;
 	s->ready_due = false;
 	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
