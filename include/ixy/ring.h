@@ -41,9 +41,13 @@
 extern "C" {
 #endif
 
-/* The library defines IXY_INLINE so that it exports each of these functions as well. */
+/*
+ * The library defines IXY_INLINE so that it exports each of these functions as well. For everyone
+ * else they are static: whoever includes this needs no symbol of the library's for them, optimised or
+ * not; the server does not link it at all.
+ */
 #ifndef IXY_INLINE
-#define IXY_INLINE inline
+#define IXY_INLINE static inline
 #endif
 
 /*
@@ -233,6 +237,7 @@ IXY_INLINE int ixy_free_batch(struct ixy_qp *qp, const struct ixy_desc *descs, u
 {
 	uint32_t tail = qp->free_tail, mask = qp->free_slots - 1;
 	uint32_t room = qp->free_slots - (tail - qp->free_head_seen);
+	uint32_t state;
 
 	if (!ixy_qp_is_open(qp))
 		return -ENOTCONN;
@@ -251,8 +256,9 @@ IXY_INLINE int ixy_free_batch(struct ixy_qp *qp, const struct ixy_desc *descs, u
 	 * No fence here, unlike K: a worker that falls asleep at this very moment collects the
 	 * buffers when it wakes, and while another client waits for some it sleeps a millisecond.
 	 */
-	if (__atomic_load_n(qp->worker, __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP ||
-	    __atomic_load_n(&qp->down->doorbell, __ATOMIC_RELAXED))
+	state = __atomic_load_n(qp->worker, __ATOMIC_RELAXED);
+	if (state == IXY_WORKER_ASLEEP ||
+	    (state != IXY_WORKER_POLLS && __atomic_load_n(&qp->down->doorbell, __ATOMIC_RELAXED)))
 		ixy_doorbell(qp);
 	return (int)n;
 }
