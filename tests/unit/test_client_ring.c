@@ -306,6 +306,8 @@ static void tx_by_a_pair_that_is_not_polled_rings(void)
 	l.down.doorbell = 1;
 	ixy_tx_batch(&l.qp, &d, 1);
 	CHECK_EQ(rings(), 1);
+	ixy_free_batch(&l.qp, &d, 1);
+	CHECK_EQ(rings(), 1);
 	teardown();
 }
 
