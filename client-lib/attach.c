@@ -173,7 +173,8 @@ static int alloc_queue_pairs(struct ixy_client *client, struct attach *a, unsign
 	for (unsigned int i = 0; i < n; i++)
 		pairs[i].qp.wait_fd = pairs[i].qp.doorbell_fd = -1;
 	client->qps = pairs;
-	client->num_qps = n;
+	/* in this order also for a child that another thread forks right now (fork.c) */
+	__atomic_store_n(&client->num_qps, n, __ATOMIC_RELEASE);
 	return 0;
 }
 

@@ -65,7 +65,8 @@ static int map_memfd(struct mapping *mapping, int fd, uint64_t bytes, int prot, 
 	}
 	madvise(base, (size_t)bytes, MADV_DONTDUMP);
 	mapping->bytes = (size_t)bytes;
-	mapping->base = base;
+	/* last, for a child that another thread forks right now (fork.c) */
+	__atomic_store_n(&mapping->base, base, __ATOMIC_RELEASE);
 	return 0;
 }
 

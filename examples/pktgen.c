@@ -8,14 +8,11 @@
 #include <ixy/client.h>
 
 #define BURST 32
-#define FLOWS 64 /* UDP source ports, so that receivers can share the load by flow */
 
 static const char usage[] =
-	"usage: ixy-pktgen SERVER PORT [BYTES [PPS]]\n"
-	"\n"
+	"usage: ixy-pktgen SERVER PORT [BYTES [PPS]]\n\n"
 	"Sends UDP frames (198.18.0.1 > 198.18.0.2, the discard port) of BYTES, without FCS (60),\n"
-	"out of PORT, as fast as the port takes them or PPS a second. Prints the rate each second.\n"
-	"\n"
+	"out of PORT, as fast as the port takes them or PPS a second. Prints the rate each second.\n\n"
 	"example: ixy-pktgen main p0 1514 100000\n";
 
 struct generator {
@@ -70,7 +67,8 @@ static int send_burst(struct generator *g, unsigned int n)
 	if (got == 0) /* all buffers are on their way out */
 		return ixy_wait(g->qp, IXY_WAKE_ALLOC, 100);
 	for (int i = 0; i < got; i++) {
-		put16(g->frame + 34, (unsigned int)(1024 + g->sent++ % FLOWS));
+		/* 64 source ports, so that receivers can share the load by flow */
+		put16(g->frame + 34, (unsigned int)(1024 + g->sent++ % 64));
 		memcpy(ixy_push_tail(g->qp, &descs[i], g->bytes), g->frame, g->bytes);
 		descs[i].port = g->port;
 	}
@@ -82,7 +80,6 @@ static int send_burst(struct generator *g, unsigned int n)
 	return got < 0 ? got : sent;
 }
 
-/* Returns when the session has ended. */
 static void run(struct generator *g)
 {
 	double begin = seconds(), last = begin, now = begin, due = BURST;
