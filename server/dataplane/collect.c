@@ -27,21 +27,6 @@ static int64_t entries(uint32_t tail, uint32_t seen, uint32_t head, uint32_t slo
 	return tail - head;
 }
 
-/* The client freed @buf: true when it had it. */
-static bool take_back(struct record *r, const struct qp_state *st, uint32_t buf)
-{
-	if (r->holder[buf] == st->holder) {
-		record_put(r, buf);
-		return true;
-	}
-	if (r->holder[buf] == HOLDER_LENT && (st->flags & QP_READONLY) &&
-	    record_reader_has(r, st->reader, buf)) {
-		record_reader_done(r, st->reader, buf);
-		return true;
-	}
-	return false;
-}
-
 static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 {
 	struct qp_state *st = qp->state;
@@ -61,7 +46,7 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 
 		if (buf >= w->record.num_bufs)
 			violation = VIOLATION_BUFFER;
-		else if (!take_back(&w->record, st, buf))
+		else if (!qp_gives_back(st, &w->record, buf))
 			violation = VIOLATION_HOLDER;
 		if (violation)
 			break;

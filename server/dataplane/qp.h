@@ -7,6 +7,7 @@
 
 #include <ixy/abi.h>
 
+#include "server/dataplane/record.h"
 #include "shm/counters.h"
 
 /*
@@ -51,6 +52,21 @@ enum violation {
 	VIOLATION_PORT,
 	VIOLATION_VERDICT,
 };
+
+/* qp_gives_back - the pair's client leaves @buf, alone or on loan; false: it did not have it */
+static inline bool qp_gives_back(const struct qp_state *st, struct record *r, uint32_t buf)
+{
+	if (r->holder[buf] == st->holder) {
+		record_put(r, buf);
+		return true;
+	}
+	if (r->holder[buf] == HOLDER_LENT && (st->flags & QP_READONLY) &&
+	    record_reader_has(r, st->reader, buf)) {
+		record_reader_done(r, st->reader, buf);
+		return true;
+	}
+	return false;
+}
 
 struct session;
 

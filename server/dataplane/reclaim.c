@@ -13,20 +13,6 @@
 
 #define SLICE 4096 /* buffers; a few microseconds */
 
-static bool release(struct record *r, const struct qp_state *st, uint32_t buf)
-{
-	if (r->holder[buf] == st->holder) {
-		record_put(r, buf);
-		return true;
-	}
-	if (r->holder[buf] == HOLDER_LENT && (st->flags & QP_READONLY) &&
-	    record_reader_has(r, st->reader, buf)) {
-		record_reader_done(r, st->reader, buf);
-		return true;
-	}
-	return false;
-}
-
 static void forget_dirty(struct worker *w, struct qp *qp)
 {
 	unsigned int kept = 0;
@@ -60,7 +46,7 @@ void reclaim_slice(struct worker *w)
 	uint32_t end = w->record.num_bufs - buf > SLICE ? buf + SLICE : w->record.num_bufs;
 
 	for (; buf < end && released < st->held; buf++)
-		released += release(&w->record, st, buf);
+		released += qp_gives_back(st, &w->record, buf);
 	admission_return(w, st, released);
 	counter_add(&w->counters[SERVER_RECLAIMED_BUFS], released);
 	qp->reclaim_next = buf;
