@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BENCH_WARM_UP_NS 200000000ull /* not counted: caches, page tables, clock speed */
 
@@ -28,6 +29,28 @@ static inline int bench_pin(int cpu)
 		return 0;
 	perror("cannot pin to that CPU");
 	return -1;
+}
+
+/*
+ * bench_waited_ns - how long process @pid (0: this one) has been runnable without a CPU
+ *
+ * Who spins on a core of its own never waits; what it does wait, somebody else used. The second
+ * number of schedstat, see proc(5) and Documentation/scheduler/sched-stats in the kernel's sources.
+ */
+static inline uint64_t bench_waited_ns(int pid)
+{
+	unsigned long long ran, waited = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid ? pid : getpid());
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	fclose(file);
+	return waited;
 }
 
 #endif

@@ -10,14 +10,16 @@ import re
 import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-MIN_NEAR_SAMPLES = 3
+MIN_GOOD_SAMPLES = 3
 START_TIMEOUT_S = 20
-PATIENCE_S = 10  # how long to wait for the cores to be near before a sample is taken anyway
+MAX_WAITED = 0.02  # of the time without the CPU: more, and the sample was disturbed
+MAX_BUSY = 0.05  # of the machine, before a sample
 
 # What the task asks for: (what, where in the result, comparison, limit, unit)
 TARGETS = [
@@ -27,6 +29,29 @@ TARGETS = [
     ("lanes of a default client", "memory.lane_kib", "<=", 256.0, "KiB"),
     ("private bookkeeping per buffer", "memory.bytes_per_buffer", "<=", 16.0, "bytes"),
 ]
+
+
+def busy_share():
+    """The share of all CPUs' time that anybody used in the next third of a second."""
+    def sample():
+        with open("/proc/stat", encoding="utf-8") as stat:
+            times = [int(word) for word in stat.readline().split()[1:]]
+        return sum(times[:8]), times[3] + times[4]
+
+    total, idle = sample()
+    time.sleep(0.33)
+    total_after, idle_after = sample()
+    return 1 - (idle_after - idle) / max(1, total_after - total)
+
+
+def waited_s(process):
+    """How long a process's threads have been runnable without a CPU, seconds."""
+    total = 0
+    task_dir = f"/proc/{process.pid}/task"
+    for task in os.listdir(task_dir):
+        with open(f"{task_dir}/{task}/schedstat", encoding="utf-8") as schedstat:
+            total += int(schedstat.read().split()[1])
+    return total / 1e9
 
 
 class Failure(Exception):
@@ -108,6 +133,27 @@ class Server:
                     mappings[-1][field.group(1)] = int(field.group(2))
         return mappings
 
+    def record_bytes(self):
+        """Bookkeeping per buffer, from the offsets in the server's private state memfd.
+
+        The layout is that of server/memory/state.h. The bitmap of a reader (a monitor) is there
+        only while one is attached, so it stands apart.
+        """
+        fds = f"/proc/{self.process.pid}/fd"
+        for fd in os.listdir(fds):
+            path = os.path.join(fds, fd)
+            if os.readlink(path).startswith("/memfd:ixy-state"):
+                with open(path, "rb") as state:
+                    head = struct.unpack("<IHHQ4I8Q", state.read(96))
+                break
+        else:
+            raise Failure("the server has no memfd called ixy-state")
+        if head[:2] != (0x53595849, 1):
+            raise Failure("the layout of the server's state has changed: see record_bytes()")
+        num_bufs, begin, end, per_reader = head[4], head[8], head[12], head[14]
+        return {"bytes_per_buffer": round((end - begin) / num_bufs, 2),
+                "bytes_per_buffer_and_reader": round(per_reader / num_bufs, 3)}
+
     def outside_pool(self, field):
         return sum(m[field] for m in self.mappings()
                    if m["KernelPageSize"] == 4 and "pool" not in m["name"])
@@ -153,7 +199,10 @@ class Bench:
 
     def ours(self, port_options, *client_options):
         with Server(self, port_options) as server:
+            waited, begin = waited_s(server.process), time.monotonic()
             result = server.client("--seconds", str(self.args.seconds), *client_options)
+            waited = (waited_s(server.process) - waited) / (time.monotonic() - begin)
+            result["waited"] = max(result["waited"], waited)
             counters = server.port_counters()
         if counters is None:
             raise Failure("ixyctl stats --json does not show port p0")
@@ -191,31 +240,28 @@ class Bench:
                 processes.append(subprocess.Popen(client, stdin=subprocess.DEVNULL, stdout=log,
                                                   stderr=log))
             # the first second with packets is not a whole one; the second one warms up
+            wait_for(lambda: len(memif_rates(log_path)) >= 2, processes, log_path)
             wanted = 2 + max(2, round(self.args.seconds))
+            waited, begin = sum(map(waited_s, processes)), time.monotonic()
             wait_for(lambda: len(memif_rates(log_path)) >= wanted, processes, log_path)
+            waited = (sum(map(waited_s, processes)) - waited) / (time.monotonic() - begin)
             rates = memif_rates(log_path)[2:wanted]
         finally:
             for process in reversed(processes):
                 stop(process, signal.SIGINT)
             shutil.rmtree(directory, ignore_errors=True)
-        return {"mpps": statistics.median(rates) / 1e6}
+        return {"mpps": statistics.median(rates) / 1e6, "waited": waited}
 
     def memory(self):
         """What the server needs beside the pool, and what one client adds."""
-        sizes = {}
-        for bufs in (16384, 65536):
-            with Server(self, "rate=1000", ("--bufs", str(bufs))) as server:
-                sizes[bufs] = server.outside_pool("Size")
         with Server(self, "rate=1000") as server:
             idle = server.outside_pool("Rss")
             client = server.client("--seconds", "0.2")
             after = server.outside_pool("Rss")
-        return {
-            "resident_mib": round(max(idle, after) / 1024, 2),
-            "resident_idle_mib": round(idle / 1024, 2),
-            "lane_kib": client["lane_bytes"] / 1024,
-            "bytes_per_buffer": round((sizes[65536] - sizes[16384]) * 1024 / (65536 - 16384), 2),
-        }
+            record = server.record_bytes()
+        return {"resident_mib": round(max(idle, after) / 1024, 2),
+                "resident_idle_mib": round(idle / 1024, 2),
+                "lane_kib": client["lane_bytes"] / 1024, **record}
 
 
 def wait_for(condition, processes, log_path):
@@ -256,21 +302,29 @@ def contenders(bench):
 def take(bench, row, samples):
     """One sample of one contender, between two ping-pongs."""
     key, text, function = row
+    end = time.monotonic() + bench.args.patience
+    while busy_share() > MAX_BUSY and time.monotonic() < end:
+        pass
     before = bench.pingpong()
-    end = time.monotonic() + PATIENCE_S
     while before > bench.args.near_ns and time.monotonic() < end:
         time.sleep(0.5)
         before = bench.pingpong()
     result = function()
     after = bench.pingpong()
     sample = {"mpps": round(result["mpps"], 2), "pingpong_ns": [before, after],
-              "near": max(before, after) <= bench.args.near_ns}
-    for extra in ("mean_burst", "preempted"):
-        if extra in result:
-            sample[extra] = result[extra]
+              "waited": round(result["waited"], 4),
+              "near": max(before, after) <= bench.args.near_ns,
+              "quiet": result["waited"] <= MAX_WAITED}
+    if "mean_burst" in result:
+        sample["mean_burst"] = result["mean_burst"]
     samples[key].append(sample)
-    print(f"  {text:<40} {result['mpps']:8.2f} Mpps   ping-pong {before:.0f}, {after:.0f} ns",
-          file=sys.stderr, flush=True)
+    print(f"  {text:<40} {result['mpps']:8.2f} Mpps   ping-pong {before:.0f}, {after:.0f} ns"
+          f"   waited {result['waited']:.1%}", file=sys.stderr, flush=True)
+
+
+def counts(sample):
+    """Like is compared with like: near cores that nobody else used."""
+    return sample["near"] and sample["quiet"]
 
 
 def run_rounds(bench, rows):
@@ -280,13 +334,13 @@ def run_rounds(bench, rows):
         turn = number % len(rows)
         for row in rows[turn:] + rows[:turn]:
             take(bench, row, samples)
-    # Far samples do not count; take as many again at most.
+    # Far and disturbed samples do not count; take as many again at most.
     for _ in range(bench.args.rounds):
-        wanted = min(MIN_NEAR_SAMPLES, bench.args.rounds)
-        short = [row for row in rows if sum(s["near"] for s in samples[row[0]]) < wanted]
+        wanted = min(MIN_GOOD_SAMPLES, bench.args.rounds)
+        short = [row for row in rows if sum(map(counts, samples[row[0]])) < wanted]
         if not short:
             break
-        print("too few near samples, once more", file=sys.stderr, flush=True)
+        print("too few near and undisturbed samples, once more", file=sys.stderr, flush=True)
         for row in short:
             take(bench, row, samples)
     return samples
@@ -295,18 +349,17 @@ def run_rounds(bench, rows):
 def summary(samples):
     rows = {}
     for key, list_ in samples.items():
-        near = [s["mpps"] for s in list_ if s["near"]]
-        used = near or [s["mpps"] for s in list_]
+        good = [s["mpps"] for s in list_ if counts(s)]
+        used = good or [s["mpps"] for s in list_]
         rows[key] = {"median_mpps": statistics.median(used), "min_mpps": min(used),
-                     "max_mpps": max(used), "near_samples": len(near), "samples": list_}
+                     "max_mpps": max(used), "good_samples": len(good), "samples": list_}
     return rows
 
 
 def ratio(rows, over, under):
     if over not in rows or under not in rows:
         return None
-    # near is compared with near only
-    if bool(rows[over]["near_samples"]) != bool(rows[under]["near_samples"]):
+    if bool(rows[over]["good_samples"]) != bool(rows[under]["good_samples"]):
         return None
     return round(rows[over]["median_mpps"] / rows[under]["median_mpps"], 3)
 
@@ -342,12 +395,12 @@ def machine():
 def print_table(result, texts):
     bare = result["rows"].get("ring", {}).get("median_mpps")
     print(f"{'packets through a client and back':<42}{'median':>8}{'min':>8}{'max':>8}"
-          f"{'near':>6}{'of ring':>9}   (Mpps)")
+          f"{'good':>6}{'of ring':>9}   (Mpps)")
     for key, row in result["rows"].items():
         share = f"{row['median_mpps'] / bare:9.2f}" if bare else f"{'-':>9}"
-        near = f"{row['near_samples']}/{len(row['samples'])}"
+        good = f"{row['good_samples']}/{len(row['samples'])}"
         print(f"{texts[key]:<42}{row['median_mpps']:8.2f}{row['min_mpps']:8.2f}"
-              f"{row['max_mpps']:8.2f}{near:>6}{share}")
+              f"{row['max_mpps']:8.2f}{good:>6}{share}")
     if "memif_io" not in result["rows"]:
         print("testpmd with memif: not measured")
     print(f"\nround trip of one descriptor: {result['pingpong_ns']:.0f} ns")
@@ -372,6 +425,8 @@ def parse_args():
     parser.add_argument("--cpus", default="0,1", help="server's and client's CPU (0,1)")
     parser.add_argument("--near-ns", type=float, default=250,
                         help="cores are near when a round trip takes no longer (250)")
+    parser.add_argument("--patience", type=float, default=15, metavar="S",
+                        help="seconds to wait for near cores and a quiet machine (15)")
     parser.add_argument("--json", metavar="FILE", help="write the result there too")
     parser.add_argument("--only", metavar="REGEX", help="only these kinds of samples")
     parser.add_argument("--no-peer", dest="peer", action="store_false", help="without testpmd")

@@ -12,16 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <ixy/client.h>
 
 #include "shm/lane.h"
 #include "tests/bench/bench.h"
 
-#define MAX_BURST	256
+#define MAX_BURST       256
 #define LOOPS_PER_CLOCK 256
-#define FIRST_WAIT_NS	5000000000ull
+#define FIRST_WAIT_NS   5000000000ull
 
 struct options {
 	const char *dir, *server, *port;
@@ -76,14 +75,6 @@ static inline int forward(struct run *run, const struct options *o)
 	return n;
 }
 
-static long preemptions(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_nivcsw;
-}
-
 /* What the server had to allocate for this pair's rings. */
 static unsigned long lane_bytes(const struct ixy_qp *qp)
 {
@@ -97,8 +88,7 @@ static unsigned long lane_bytes(const struct ixy_qp *qp)
 static int measure(struct run *run, const struct options *o, uint64_t attach_ns)
 {
 	uint64_t start = bench_now_ns(), begin, now, received, polls, attached = start - attach_ns;
-	uint64_t first_ns;
-	long preempted;
+	uint64_t first_ns, waited;
 	int n;
 
 	while ((n = forward(run, o)) == 0)
@@ -112,7 +102,7 @@ static int measure(struct run *run, const struct options *o, uint64_t attach_ns)
 	for (int pass = 0; pass < 2; pass++) {
 		double limit_ns = pass ? o->seconds * 1e9 : (double)BENCH_WARM_UP_NS;
 
-		preempted = preemptions();
+		waited = bench_waited_ns(0);
 		received = run->received;
 		polls = run->polls;
 		begin = bench_now_ns();
@@ -127,12 +117,13 @@ static int measure(struct run *run, const struct options *o, uint64_t attach_ns)
 	}
 	received = run->received - received;
 	polls = run->polls - polls;
+	waited = bench_waited_ns(0) - waited;
 	printf("{\"mpps\": %.3f, \"mean_burst\": %.1f, \"attach_ms\": %.3f, "
-	       "\"first_packet_ms\": %.3f, \"lane_bytes\": %lu, \"preempted\": %ld, "
+	       "\"first_packet_ms\": %.3f, \"lane_bytes\": %lu, \"waited\": %.4f, "
 	       "\"received\": %llu, \"sent\": %llu}\n",
 	       (double)received / (double)(now - begin) * 1e3,
 	       polls ? (double)received / (double)polls : 0, (double)attached / 1e6,
-	       (double)first_ns / 1e6, lane_bytes(run->qp), preemptions() - preempted,
+	       (double)first_ns / 1e6, lane_bytes(run->qp), (double)waited / (double)(now - begin),
 	       (unsigned long long)run->received, (unsigned long long)run->sent);
 	return 0;
 }
@@ -149,9 +140,9 @@ static void usage(FILE *out)
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"cpu", required_argument, NULL, 'c'},	   {"burst", required_argument, NULL, 'b'},
+		{"cpu", required_argument, NULL, 'c'},     {"burst", required_argument, NULL, 'b'},
 		{"seconds", required_argument, NULL, 't'}, {"swap-macs", no_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},	   {0},
+		{"help", no_argument, NULL, 'h'},          {0},
 	};
 	int c;
 

@@ -26,10 +26,10 @@
 
 #include "tests/bench/bench.h"
 
-#define MAX_BURST	256
+#define MAX_BURST       256
 #define LOOPS_PER_CLOCK 256  /* bursts between two looks at the clock */
-#define TRIPS		2000 /* round trips in one ping-pong measurement */
-#define ROUNDS		25   /* measurements, of which the median counts */
+#define TRIPS           2000 /* round trips in one ping-pong measurement */
+#define ROUNDS          25   /* measurements, of which the median counts */
 
 struct slot {
 	alignas(16) uint64_t word[2];
@@ -163,11 +163,11 @@ static void produce(struct ring *ring, const struct options *o)
 	}
 }
 
-static int consume(struct ring *ring, const struct options *o)
+static int consume(struct ring *ring, const struct options *o, pid_t producer)
 {
 	struct consumer from = {ring, 0, 0, o->slots};
 	struct slot items[MAX_BURST];
-	uint64_t sequence = 0, begun_at = 0, begin, now, wrong = 0;
+	uint64_t sequence = 0, begun_at = 0, begin, now, wrong = 0, waited = 0;
 	bool warm = false;
 
 	memset(items, 0, sizeof(items));
@@ -182,17 +182,20 @@ static int consume(struct ring *ring, const struct options *o)
 		now = bench_now_ns();
 		if (!warm && now - begin > BENCH_WARM_UP_NS) {
 			warm = true;
-			begin = now;
 			begun_at = sequence;
+			waited = bench_waited_ns(0) + bench_waited_ns(producer);
+			now = begin = bench_now_ns();
 		}
 	} while (!warm || (double)(now - begin) < o->seconds * 1e9);
 
+	waited = bench_waited_ns(0) + bench_waited_ns(producer) - waited;
 	if (wrong) {
 		fprintf(stderr, "bench_ring: descriptors arrived out of order\n");
 		return EXIT_FAILURE;
 	}
-	printf("{\"mpps\": %.2f, \"burst\": %u, \"slots\": %u}\n",
-	       (double)(sequence - begun_at) / (double)(now - begin) * 1e3, o->burst, o->slots);
+	printf("{\"mpps\": %.2f, \"waited\": %.4f}\n",
+	       (double)(sequence - begun_at) / (double)(now - begin) * 1e3,
+	       (double)waited / (double)(now - begin));
 	return EXIT_SUCCESS;
 }
 
@@ -261,7 +264,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < 2; i++) {
 		rings[i] = mmap(NULL, ring_bytes(o.slots), PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		                MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 		if (rings[i] == MAP_FAILED) {
 			perror("bench_ring: mmap");
 			return EXIT_FAILURE;
@@ -288,7 +291,7 @@ int main(int argc, char **argv)
 	if (o.pingpong)
 		pingpong(rings[0], rings[1], &o);
 	else
-		status = consume(rings[0], &o);
+		status = consume(rings[0], &o, child);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	return status;
