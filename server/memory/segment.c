@@ -70,7 +70,7 @@ static int set_page_size(struct pool_view *pool, uint64_t wanted, enum hugepages
                          struct error *error)
 {
 	uint64_t pages = round_up(wanted, HUGE_PAGE) / HUGE_PAGE;
-	uint64_t huge = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages(), available;
+	uint64_t huge = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages();
 
 	pool->page_bytes = HUGE_PAGE;
 	if (hugepages != HUGEPAGES_NONE && huge >= pages)
@@ -83,15 +83,20 @@ static int set_page_size(struct pool_view *pool, uint64_t wanted, enum hugepages
 			")) > /proc/sys/vm/nr_hugepages) or use --hugepages none",
 			pages, huge, pages - huge);
 	pool->page_bytes = ORDINARY_PAGE;
-	/* memfd pages are taken until there are none: the machine would go down with us */
-	available = available_memory();
-	if (wanted > available - available / 4)
-		return error_set(error,
-		                 "the pool needs %" PRIu64
-		                 " MiB, and of the machine's memory %" PRIu64
-		                 " MiB are available; use fewer buffers (--bufs N)",
-		                 wanted >> 20, available >> 20);
 	return 0;
+}
+
+/* Ordinary pages are taken until there are none: the machine would go down with us. */
+static int check_memory(const struct pool_view *pool, struct error *error)
+{
+	uint64_t available = available_memory();
+
+	if (pool->page_bytes != ORDINARY_PAGE || pool->bytes <= available - available / 4)
+		return 0;
+	return error_set(error,
+	                 "the pool needs %" PRIu64 " MiB, and of the machine's memory %" PRIu64
+	                 " MiB are available; use fewer buffers (--bufs N)",
+	                 pool->bytes >> 20, available >> 20);
 }
 
 int segment_plan(struct pool_view *pool, uint64_t num_bufs, uint64_t buf_bytes,
@@ -122,7 +127,7 @@ int segment_plan(struct pool_view *pool, uint64_t num_bufs, uint64_t buf_bytes,
 	/* rounding up must not run into the id's width */
 	if (pool->num_bufs > IXY_MAX_REGION_BUFS)
 		pool->num_bufs = IXY_MAX_REGION_BUFS;
-	return 0;
+	return check_memory(pool, error);
 }
 
 static int open_pool(struct segment *segment, const char *name, struct error *error)
