@@ -178,6 +178,8 @@ wait_gone() {
 start() {
 	local name=$1
 	shift
+	# here, not in the background: nobody may find what an earlier process of this name said
+	: >"$TEST_DIR/$name.log"
 	"$@" </dev/null >"$TEST_DIR/$name.log" 2>&1 &
 	LAST_PID=$!
 	PIDS+=("$LAST_PID")
