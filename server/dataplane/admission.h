@@ -34,25 +34,31 @@ static inline uint32_t admission_limit(const struct worker *w, const struct qp_s
 	return n - guaranteed <= share ? n : guaranteed + (uint32_t)share;
 }
 
+/* held and reserved_bufs are the worker's; the control thread looks at them, for ixyctl */
+static inline void admission_reserve(struct worker *w, uint64_t bufs)
+{
+	__atomic_store_n(&w->reserved_bufs, bufs, __ATOMIC_RELAXED);
+}
+
 /* admission_charge - the pair got @n buffers */
 static inline void admission_charge(struct worker *w, struct qp_state *st, uint32_t n)
 {
 	if (st->held < st->min_bufs) {
 		uint32_t missing = st->min_bufs - st->held;
 
-		w->reserved_bufs -= n < missing ? n : missing;
+		admission_reserve(w, w->reserved_bufs - (n < missing ? n : missing));
 	}
-	st->held += n;
+	__atomic_store_n(&st->held, st->held + n, __ATOMIC_RELAXED);
 }
 
 /* admission_return - @n buffers left the pair */
 static inline void admission_return(struct worker *w, struct qp_state *st, uint32_t n)
 {
-	st->held -= n;
+	__atomic_store_n(&st->held, st->held - n, __ATOMIC_RELAXED);
 	if (st->held < st->min_bufs) {
 		uint32_t missing = st->min_bufs - st->held;
 
-		w->reserved_bufs += n < missing ? n : missing;
+		admission_reserve(w, w->reserved_bufs + (n < missing ? n : missing));
 	}
 }
 

@@ -50,6 +50,15 @@ struct record {
 	uint64_t *readers[RECORD_MAX_READERS]; /* bit per buffer: this reader has it on loan */
 };
 
+/*
+ * record_set - the only place where holder[] is written; atomic, since the control thread counts
+ * holders while the worker runs (ixyctl show pool). A plain store on every machine.
+ */
+static inline void record_set(struct record *r, uint32_t buf, uint16_t holder)
+{
+	__atomic_store_n(&r->holder[buf], holder, __ATOMIC_RELAXED);
+}
+
 /* record_take - free buffers for @holder (WORKER or a device); returns how many, up to @n */
 static inline unsigned int record_take(struct record *r, uint16_t holder, uint32_t *bufs,
                                        unsigned int n)
@@ -61,7 +70,7 @@ static inline unsigned int record_take(struct record *r, uint16_t holder, uint32
 	/* the last one freed comes first: it is the one that is still in a cache */
 	for (unsigned int i = 0; i < n; i++) {
 		bufs[i] = top[n - 1 - i];
-		r->holder[bufs[i]] = holder;
+		record_set(r, bufs[i], holder);
 	}
 	return n;
 }
@@ -69,14 +78,14 @@ static inline unsigned int record_take(struct record *r, uint16_t holder, uint32
 /* record_put - the sole holder (WORKER or a device) gives @buf back */
 static inline void record_put(struct record *r, uint32_t buf)
 {
-	r->holder[buf] = HOLDER_FREE;
+	record_set(r, buf, HOLDER_FREE);
 	r->free_stack[r->num_free++] = buf;
 }
 
 /* record_move - @buf changes from one sole holder to another; no free buffer, no loan */
 static inline void record_move(struct record *r, uint32_t buf, uint16_t to)
 {
-	r->holder[buf] = to;
+	record_set(r, buf, to);
 }
 
 /* record_unlend - one of the holders of a loan is done; the last one frees it */
@@ -115,7 +124,7 @@ static inline bool record_reader_has(const struct record *r, unsigned int reader
 static inline void record_lend(struct record *r, unsigned int reader, uint32_t buf)
 {
 	if (r->holder[buf] != HOLDER_LENT) {
-		r->holder[buf] = HOLDER_LENT;
+		record_set(r, buf, HOLDER_LENT);
 		r->lent[buf] = 1;
 	}
 	r->lent[buf]++;

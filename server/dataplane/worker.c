@@ -118,7 +118,7 @@ static void adopt(struct worker *w, const struct tables *tables)
 
 		if (!qp->joined) {
 			qp->joined = true;
-			w->reserved_bufs += qp->state->min_bufs;
+			admission_reserve(w, w->reserved_bufs + qp->state->min_bufs);
 		}
 	}
 	for (unsigned int i = 0; i < w->num_queues; i++) {
