@@ -57,6 +57,7 @@ static void options_few_are_completed(void)
 	CHECK_EQ(options.hugepages, HUGEPAGES_AUTO);
 	CHECK_EQ(options.cpu, -1);
 	CHECK(options.adaptive && options.default_dir && !options.check);
+	CHECK(!options.kill_offenders);
 	CHECK_EQ(options.socket_mode, 0666);
 	CHECK_EQ(options.max_clients, 1024);
 	CHECK(options.user == NULL && options.socket_group == NULL);
@@ -69,7 +70,8 @@ static void options_all_are_taken(void)
 	CHECK_EQ(PARSE("--name=a.B-c_9", "--port", "p=null:size=64,flows=4", "--bufs", "4096",
 	               "--buf-size", "4096", "--hugepages", "2M", "--cpus", "0", "--poll", "busy",
 	               "--socket-dir", "/tmp/x", "--socket-mode", "0660", "--socket-group", "wheel",
-	               "--user", "ixy", "--max-clients", "7", "--check", "--port=q=null"),
+	               "--user", "ixy", "--max-clients", "7", "--on-violation", "kill", "--check",
+	               "--port=q=null"),
 	         OPTIONS_RUN);
 	CHECK(strcmp(options.name, "a.B-c_9") == 0);
 	CHECK_EQ(options.num_ports, 2);
@@ -81,6 +83,7 @@ static void options_all_are_taken(void)
 	CHECK(!options.adaptive && options.check && !options.default_dir);
 	CHECK_EQ(options.socket_mode, 0660);
 	CHECK_EQ(options.max_clients, 7);
+	CHECK(options.kill_offenders);
 	CHECK(strcmp(options.socket_dir, "/tmp/x") == 0);
 	CHECK(strcmp(options.socket_group, "wheel") == 0 && strcmp(options.user, "ixy") == 0);
 }
@@ -97,9 +100,10 @@ static void options_borders_of_ranges_are_taken(void)
 	CHECK_EQ(PARSE_WITH("--poll", "adaptive", "--hugepages", "none"), OPTIONS_RUN);
 	CHECK(options.adaptive);
 	CHECK_EQ(options.hugepages, HUGEPAGES_NONE);
-	CHECK_EQ(PARSE_WITH("--poll", "busy", "--hugepages", "auto", "--poll", "adaptive"),
+	CHECK_EQ(PARSE_WITH("--poll", "busy", "--hugepages", "auto", "--poll", "adaptive",
+	                    "--on-violation", "close"),
 	         OPTIONS_RUN);
-	CHECK(options.adaptive);
+	CHECK(options.adaptive && !options.kill_offenders);
 }
 
 /* Each message begins with the option and its value, and says what would be right. */
@@ -130,6 +134,8 @@ static void options_bad_value_is_refused_and_named(void)
 		{"--hugepages", "", "use 2M, none or auto"},
 		{"--poll", "Busy", "use busy or adaptive"},
 		{"--poll", "", "use busy or adaptive"},
+		{"--on-violation", "", "use close or kill"},
+		{"--on-violation", "Kill", "use close or kill"},
 		{"--cpus", "0,1", "one worker"},
 		{"--cpus", "2-3", "one worker"},
 		{"--cpus", "two", "not a number"},
@@ -220,6 +226,7 @@ static void options_without_runtime_dir_ask_for_one(void)
 	setenv("XDG_RUNTIME_DIR", "", 1);
 	CHECK_EQ(PARSE_WITH("--check"), OPTIONS_ERROR);
 	CHECK_EQ(PARSE_WITH("--socket-dir", "/tmp/x"), OPTIONS_RUN);
+	setenv("XDG_RUNTIME_DIR", "/run/user/77", 1);
 	if (root)
 		CHECK_EQ(seteuid(0), 0);
 }
@@ -277,9 +284,10 @@ static void printed(const char *option, char *text, size_t bytes)
 static void options_help_names_every_option_and_driver(void)
 {
 	static const char *const names[] = {
-		"--name", "--port",        "--bufs",         "--buf-size", "--hugepages",
-		"--cpus", "--poll",        "--socket-dir",   "--check",    "--socket-mode",
-		"--user", "--max-clients", "--socket-group", "--version",  "--help",
+		"--name",         "--port",        "--bufs", "--buf-size",
+		"--hugepages",    "--cpus",        "--poll", "--socket-dir",
+		"--check",        "--socket-mode", "--user", "--max-clients",
+		"--socket-group", "--version",     "--help", "--on-violation",
 	};
 	char text[8192];
 
