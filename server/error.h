@@ -4,7 +4,7 @@
 
 /* Filled by whoever fails first; main() prints it. Start-up and control thread only. */
 struct error {
-	char text[1024];
+	char text[4096]; /* an option's value may stand in it */
 };
 
 /* error_set - formats @error's text; returns -1, so that a caller can `return error_set(...)` */

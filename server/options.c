@@ -138,7 +138,7 @@ static int parse_cpus(struct options *o, const char *text, struct error *error)
 	long online = sysconf(_SC_NPROCESSORS_CONF);
 	uint64_t cpu;
 
-	if (strpbrk(text, ",-"))
+	if (isdigit((unsigned char)*text) && strpbrk(text, ",-"))
 		return error_set(error,
 		                 "--cpus %s: this version runs one worker; name one CPU, as in "
 		                 "--cpus %d",
@@ -178,6 +178,8 @@ static int parse_mode(struct options *o, const char *text, struct error *error)
 
 static int parse_dir(struct options *o, const char *text, struct error *error)
 {
+	if (*text == 0)
+		return error_set(error, "--socket-dir: the directory has no name");
 	if (strlen(text) >= sizeof(o->socket_dir))
 		return error_set(error, "--socket-dir %s: too long for a socket address", text);
 	strcpy(o->socket_dir, text);
@@ -272,6 +274,12 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
 		if (option == OPT_VERSION) {
 			puts("ixy-server " IXY_VERSION_STRING);
 			return OPTIONS_EXIT;
+		}
+		if (option == '?' && optopt > ' ') {
+			/* one of several letters: optind still points to the word */
+			error_set(error, "-%c: unknown option; ixy-server --help lists them",
+			          optopt);
+			return OPTIONS_ERROR;
 		}
 		if (option == '?') {
 			error_set(error,

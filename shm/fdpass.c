@@ -141,7 +141,8 @@ ssize_t fdpass_recv(int socket, union message *message, int *fds, unsigned int *
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
 		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
 			take_fds(cmsg, fds, num_fds, &surplus);
-	if (surplus || (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
+	/* an empty message with descriptors would pass for the end of the connection, and leak them */
+	if (surplus || (got == 0 && *num_fds) || (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
 		fdpass_close(fds, *num_fds);
 		*num_fds = 0;
 		return -EPROTO;

@@ -120,7 +120,7 @@ const char *lane_check(const struct ixy_geometry *g, uint64_t down_bytes, uint64
 static bool table_fits(uint32_t offset, uint32_t count, uint32_t entry, uint32_t min_entry,
                        uint64_t bytes)
 {
-	return entry >= min_entry && offset % 8 == 0 &&
+	return entry >= min_entry && entry % 8 == 0 && offset % 8 == 0 &&
 	       (uint64_t)offset + (uint64_t)count * entry <= bytes;
 }
 

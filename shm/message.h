@@ -260,8 +260,9 @@ void message_init(union message *message, uint32_t type);
 /*
  * message_check - decides whether @bytes of input are a well-formed message
  *
- * Checks type, size, that every string is terminated, that reserved fields are zero and that
- * enumerations and counts are in range. Does not decide whether a request can be met.
+ * Checks type, size, that every string is terminated, and that what is used as an index, a count or
+ * an errno value is in range; of what clients send, also that reserved fields are zero. Does not
+ * decide whether a request can be met.
  * Returns NULL when it is well-formed, else a static sentence that says what is wrong.
  * HELLO alone is checked for type, size and magic only, so that a version mismatch can be answered.
  */

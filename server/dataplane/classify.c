@@ -106,7 +106,9 @@ static uint32_t hash_ipv4(const struct headers *h, uint32_t at)
 	uint32_t header = (h->bytes[at] & 15u) * 4;
 	bool fragment = (load16be(h->bytes + at + 6) & 0x3fff) != 0;
 
-	return hash_ip(h, at + 12, at + 16, 4, h->bytes[at + 9], at + header, fragment);
+	/* a header that is too short has no ports behind it, but its own fields */
+	return hash_ip(h, at + 12, at + 16, 4, h->bytes[at + 9], at + header,
+	               fragment || header < 20);
 }
 
 uint32_t flow_hash(const unsigned char *frame, uint32_t len)

@@ -23,7 +23,8 @@ struct null_port {
 
 struct null_queue {
 	uint32_t next_flow;
-	uint64_t due_ns_fp; /* when the next frame arrives */
+	uint32_t due_fraction; /* of a nanosecond, 16 bits: the time does not fit beside it in 64 */
+	uint64_t due_ns;       /* when the next frame arrives */
 };
 
 static void put16(unsigned char *to, uint32_t value)
@@ -157,18 +158,24 @@ static void null_close(struct port *port)
 static unsigned int arrived(const struct null_port *port, struct null_queue *queue, unsigned int n,
                             uint64_t now_ns)
 {
-	uint64_t now_fp = now_ns << 16, due;
+	uint64_t late_fp, due;
 
 	if (port->gap_ns_fp == 0)
 		return n;
-	if (queue->due_ns_fp + port->gap_ns_fp * 4 * BURST < now_fp)
-		queue->due_ns_fp = now_fp - port->gap_ns_fp * BURST;
-	if (queue->due_ns_fp > now_fp)
+	if (queue->due_ns > now_ns)
 		return 0;
-	due = (now_fp - queue->due_ns_fp) / port->gap_ns_fp + 1;
+	if (now_ns - queue->due_ns > port->gap_ns_fp * 4 * BURST >> 16)
+		queue->due_ns = now_ns - (port->gap_ns_fp * BURST >> 16);
+	/* 128 gaps at most: 48 bits are enough for 128 times 16 seconds */
+	late_fp = (now_ns - queue->due_ns) << 16;
+	if (late_fp < queue->due_fraction)
+		return 0;
+	due = (late_fp - queue->due_fraction) / port->gap_ns_fp + 1;
 	if (due < n)
 		n = (unsigned int)due;
-	queue->due_ns_fp += n * port->gap_ns_fp;
+	late_fp = queue->due_fraction + n * port->gap_ns_fp;
+	queue->due_ns += late_fp >> 16;
+	queue->due_fraction = late_fp & 0xffff;
 	return n;
 }
 
@@ -219,7 +226,7 @@ static uint64_t null_due_ns(const struct port_queue *queue, uint64_t now_ns)
 	const struct null_port *port = queue->port->state;
 	const struct null_queue *state = queue->state;
 
-	return port->gap_ns_fp ? state->due_ns_fp >> 16 : now_ns;
+	return port->gap_ns_fp ? state->due_ns : now_ns;
 }
 
 const struct driver null_driver = {

@@ -91,7 +91,8 @@ static int check_memory(const struct pool_view *pool, struct error *error)
 {
 	uint64_t available = available_memory();
 
-	if (pool->page_bytes != ORDINARY_PAGE || pool->bytes <= available - available / 4)
+	if (pool->page_bytes != ORDINARY_PAGE || available == 0 ||
+	    pool->bytes <= available - available / 4)
 		return 0;
 	return error_set(error,
 	                 "the pool needs %" PRIu64 " MiB, and of the machine's memory %" PRIu64
@@ -182,12 +183,15 @@ static int open_header(struct segment *segment, const char *name, struct error *
 	segment->header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE,
 	                       MAP_SHARED | MAP_POPULATE, segment->header_fd, 0);
 	segment->header_readonly_fd = memfd_readonly(segment->header_fd);
-	if (segment->header == MAP_FAILED || segment->header_readonly_fd < 0) {
-		error_set(error, "cannot map the segment's header: %s", strerror(errno));
-		close(segment->header_fd);
-		return -1;
-	}
-	return 0;
+	if (segment->header != MAP_FAILED && segment->header_readonly_fd >= 0)
+		return 0;
+	error_set(error, "cannot map the segment's header: %s", strerror(errno));
+	if (segment->header != MAP_FAILED)
+		munmap(segment->header, HEADER_BYTES);
+	if (segment->header_readonly_fd >= 0)
+		close(segment->header_readonly_fd);
+	close(segment->header_fd);
+	return -1;
 }
 
 static void fill_header(struct segment *segment, const char *name)
@@ -262,7 +266,8 @@ void segment_publish(struct segment *segment)
 void segment_close(struct segment *segment)
 {
 	__atomic_store_n(&segment->header->alive, 0, __ATOMIC_RELEASE);
-	segment->robust_head.list.next = &segment->robust_head.list;
+	/* the kernel must not look at our list any more when its memory is freed */
+	syscall(SYS_set_robust_list, NULL, sizeof(segment->robust_head));
 	munmap(segment->header, HEADER_BYTES);
 	close(segment->header_fd);
 	close(segment->header_readonly_fd);

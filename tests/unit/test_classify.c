@@ -500,6 +500,18 @@ static void hash_truncated_at_every_length_agrees(void)
 	}
 }
 
+/* A length that is less than a header: its own fields must not be taken for ports. */
+static void hash_ipv4_header_length_too_short_agrees(void)
+{
+	for (unsigned int words = 0; words < 5; words++) {
+		struct flow flow = random_flow(false, UDP);
+		struct frame a = frame_of(&flow, 0), b = frame_of(&flow, 1);
+
+		a.bytes[14] = b.bytes[14] = (unsigned char)(0x40 | words);
+		CHECK_EQ(hash_bytes(a.bytes, a.len), hash_bytes(b.bytes, b.len));
+	}
+}
+
 /* Random headers behind a valid EtherType: lengths and chains that lead anywhere. */
 static void hash_random_bytes_are_read_within_the_frame(void)
 {
@@ -634,6 +646,7 @@ int main(void)
 	RUN(hash_other_ethertype_is_of_the_macs);
 	RUN(hash_wrong_ip_version_is_of_the_macs);
 	RUN(hash_truncated_at_every_length_agrees);
+	RUN(hash_ipv4_header_length_too_short_agrees);
 	RUN(hash_random_bytes_are_read_within_the_frame);
 	RUN(hash_jumbo_frame_is_read_at_its_head_only);
 	RUN(hash_spreads_flows_evenly_over_the_slots);

@@ -414,7 +414,7 @@ static struct ixy_header sound_header(void)
 static bool table_is_safe(uint32_t offset, uint32_t count, uint32_t stride, size_t entry,
                           uint32_t max, uint64_t mapped)
 {
-	if (count > max || stride < entry || offset % 8)
+	if (count > max || stride < entry || offset % 8 || stride % 8)
 		return false;
 	for (unsigned __int128 i = 0; i < count; i++)
 		if ((unsigned __int128)offset + i * stride + entry > mapped)

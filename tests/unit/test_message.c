@@ -590,6 +590,17 @@ static void fdpass_truncated_message_is_refused_with_its_descriptors(void)
 	link_close(&link);
 }
 
+/* It is not the end of the connection, though recvmsg(2) returns 0 for both. */
+static void fdpass_empty_message_with_descriptors_is_refused(void)
+{
+	struct link link;
+
+	link_open(&link);
+	CHECK_EQ(send_raw(&link, "", 0, 4, 0), 0);
+	expect_refused(&link);
+	link_close(&link);
+}
+
 /* The kernel drops what it cannot install: fewer came than were sent, and none is kept. */
 static void fdpass_without_free_descriptors_keeps_none(void)
 {
@@ -685,6 +696,7 @@ int main(void)
 	RUN(fdpass_any_number_up_to_four_is_told);
 	RUN(fdpass_surplus_descriptors_are_closed);
 	RUN(fdpass_truncated_message_is_refused_with_its_descriptors);
+	RUN(fdpass_empty_message_with_descriptors_is_refused);
 	RUN(fdpass_without_free_descriptors_keeps_none);
 	RUN(fdpass_credentials_are_no_descriptors);
 	RUN(fdpass_peer_absent_or_slow_is_an_errno);

@@ -315,6 +315,27 @@ static void null_suffixed_rate_is_the_same(void)
 	port_close();
 }
 
+#define DAY (86400 * SECOND)
+
+/* With 16 fractional bits the time would begin anew after 2^48 ns, 3.26 days. */
+static void null_rate_after_days_of_uptime_is_kept(void)
+{
+	static const uint64_t ups[] = {DAY, (1ull << 48) - SECOND / 2, 4 * DAY, 3650 * DAY};
+
+	for (unsigned int i = 0; i < sizeof(ups) / sizeof(ups[0]); i++) {
+		struct port_queue *queue = &rig.port.queues[0];
+		uint64_t total = 0, now = ups[i];
+
+		port_open("p=null:rate=1000000", 2048);
+		while (arriving(0, BURST, now))
+			;
+		for (; now < ups[i] + SECOND; now += 10000)
+			total += arriving(0, BURST, now);
+		CHECK(total >= 999900 && total <= 1000100);
+		CHECK(driver->due_ns(queue, now) + 20000 > now);
+		port_close();
+	}
+}
 /* A worker that sleeps until due_ns finds a frame then, and none before. */
 static void null_due_time_is_when_the_next_frame_arrives(void)
 {
@@ -507,6 +528,7 @@ int main(void)
 	RUN(null_without_a_rate_gives_what_is_asked);
 	RUN(null_rate_is_kept);
 	RUN(null_suffixed_rate_is_the_same);
+	RUN(null_rate_after_days_of_uptime_is_kept);
 	RUN(null_due_time_is_when_the_next_frame_arrives);
 	RUN(null_long_pause_leaves_a_burst_of_backlog);
 	RUN(null_burst_is_never_longer_than_asked);

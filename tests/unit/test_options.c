@@ -139,6 +139,8 @@ static void options_bad_value_is_refused_and_named(void)
 		{"--cpus", "0,1", "one worker"},
 		{"--cpus", "2-3", "one worker"},
 		{"--cpus", "two", "not a number"},
+		{"--cpus", "-1", "not a number"},
+		{"--socket-dir", "", "no name"},
 		{"--cpus", "", "not a number"},
 		{"--cpus", "1000000", "it goes from 0 to"},
 		{"--socket-mode", "", "such as 0660"},
@@ -160,7 +162,8 @@ static void options_bad_value_is_refused_and_named(void)
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
 		char begins[128];
 
-		snprintf(begins, sizeof(begins), "%s %s", cases[i][0], cases[i][1]);
+		snprintf(begins, sizeof(begins), "%s%s%s", cases[i][0], *cases[i][1] ? " " : "",
+		         cases[i][1]);
 		CHECK_EQ(PARSE_WITH(cases[i][0], cases[i][1]), OPTIONS_ERROR);
 		CHECK(says(begins) && says(cases[i][2]));
 	}
@@ -192,6 +195,8 @@ static void options_unknown_or_incomplete_is_refused_and_named(void)
 		CHECK_EQ(PARSE_WITH(unknown[i]), OPTIONS_ERROR);
 		CHECK(says(unknown[i]) && says("--help"));
 	}
+	CHECK_EQ(PARSE_WITH("-xy"), OPTIONS_ERROR);
+	CHECK(says("-x: unknown option"));
 	CHECK_EQ(PARSE_WITH("--bufs"), OPTIONS_ERROR);
 	CHECK(says("--bufs") && says("value is missing"));
 	CHECK_EQ(PARSE_WITH("extra"), OPTIONS_ERROR);
