@@ -122,14 +122,13 @@ static void drop(struct worker *w, struct qp *qp, struct port_queue *queue, uint
 
 /*
  * @n frames for one port, for which it has room (or which are to be dropped). Returns how many were
- * consumed: all, or fewer when one broke a rule.
+ * consumed: all, or fewer when one broke a rule. Moves those that are sent to the front of @descs.
  */
 static unsigned int send_run(struct worker *w, struct qp *qp, struct port_queue *queue,
-                             const struct port_table *table, const struct ixy_desc *descs,
-                             unsigned int n, bool discard)
+                             const struct port_table *table, struct ixy_desc *descs, unsigned int n,
+                             bool discard)
 {
 	const struct port *port = queue->port;
-	struct ixy_desc sound[BURST];
 	unsigned int taken = 0, k = 0;
 	uint64_t bytes = 0;
 	enum violation violation = VIOLATION_NONE;
@@ -146,10 +145,12 @@ static unsigned int send_run(struct worker *w, struct qp *qp, struct port_queue 
 			drop(w, qp, queue, desc->buf, PORT_TX_BAD);
 		} else {
 			bytes += desc->len;
-			sound[k++] = *desc;
+			if (k != taken)
+				descs[k] = *desc;
+			k++;
 		}
 	}
-	send(w, qp, queue, table, sound, k, bytes);
+	send(w, qp, queue, table, descs, k, bytes);
 	admission_return(w, qp->state, taken);
 	if (violation)
 		worker_violation(w, qp, violation);
@@ -187,12 +188,12 @@ static unsigned int run_length(const struct ixy_desc *descs, unsigned int n)
 }
 
 static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tables *tables,
-                               const struct ixy_desc *descs, unsigned int n)
+                               struct ixy_desc *descs, unsigned int n)
 {
 	unsigned int done = 0;
 
 	while (done < n && !qp->stopped) {
-		const struct ixy_desc *first = &descs[done];
+		struct ixy_desc *first = &descs[done];
 		struct port_queue *queue;
 		bool discard;
 		unsigned int run, room, taken;
