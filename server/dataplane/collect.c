@@ -307,5 +307,11 @@ bool collect_pending(const struct worker *w, const struct qp *qp)
 	    __atomic_load_n(&qp->up->tx_tail, __ATOMIC_ACQUIRE) != st->tx_head)
 		return true;
 	ready = st->grant_tail - __atomic_load_n(&qp->up->grant_head, __ATOMIC_ACQUIRE);
-	return st->alloc_bufs && ready <= st->alloc_bufs / 2 && admission_limit(w, st, 1);
+	/*
+	 * Where there is nothing to grant, the worker may sleep only if it knows that somebody starves
+	 * and naps: what is freed at this moment may be missed, see ixy_free_batch. tests/model shows
+	 * what would happen otherwise (NO_LOOK_STARVING).
+	 */
+	return st->alloc_bufs && ready <= st->alloc_bufs / 2 &&
+	       (!w->starving || admission_limit(w, st, 1));
 }
