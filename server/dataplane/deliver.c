@@ -203,22 +203,22 @@ static bool deliver_watched(struct worker *w, struct port_queue *queue,
 static void spread(struct worker *w, struct qp *const *takers, const struct ixy_desc *descs,
                    unsigned int n)
 {
-	uint32_t todo = n < 32 ? (1u << n) - 1 : UINT32_MAX;
+	uint32_t left = n < 32 ? (1u << n) - 1 : UINT32_MAX;
 
 	_Static_assert(BURST <= 32, "one bit for each frame");
-	while (todo) {
-		struct qp *qp = takers[__builtin_ctz(todo)];
+	while (left) {
+		struct qp *qp = takers[__builtin_ctz(left)];
 		struct ixy_desc same[BURST];
 		unsigned int k = 0;
 		uint64_t bytes = 0;
 
-		for (uint32_t rest = todo; rest; rest &= rest - 1) {
+		for (uint32_t rest = left; rest; rest &= rest - 1) {
 			unsigned int i = (unsigned int)__builtin_ctz(rest);
 
 			if (takers[i] == qp) {
 				bytes += descs[i].len;
 				same[k++] = descs[i];
-				todo &= ~(1u << i);
+				left &= ~(1u << i);
 			}
 		}
 		give(w, qp, same, k, bytes);
