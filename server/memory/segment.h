@@ -19,7 +19,7 @@ enum hugepages {
 
 struct segment {
 	struct pool_view pool;
-	void *umem_owner; /* pool.umem_owner points here */
+	void *umem_owner;     /* pool.umem_owner points here */
 	int pool_readonly_fd; /* what read-only clients are given */
 	struct ixy_header *header;
 	uint32_t header_bytes; /* of its memfd: whole pages */
