@@ -420,9 +420,9 @@ def parse_args():
     parser = argparse.ArgumentParser(
         prog="tests/bench/run.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measures the service beside the bare ring and testpmd with memif.",
-        epilog="example: tests/bench/run.sh --rounds 5 --json result.json")
-    parser.add_argument("--rounds", type=int, default=5, help="samples of each kind (5)")
-    parser.add_argument("--seconds", type=float, default=2, help="length of a sample (2)")
+        epilog="example: tests/bench/run.sh --rounds 9 --json result.json")
+    parser.add_argument("--rounds", type=int, default=7, help="samples of each kind (7)")
+    parser.add_argument("--seconds", type=float, default=1, help="length of a sample (1)")
     parser.add_argument("--cpus", default="0,1", help="server's and client's CPU (0,1)")
     parser.add_argument("--near-ns", type=float, default=250,
                         help="cores are near when a round trip takes no longer (250)")
