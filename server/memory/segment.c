@@ -238,7 +238,10 @@ int segment_open(struct segment *segment, const char *name, struct error *error)
 	if (segment->pool.page_bytes == ORDINARY_PAGE)
 		log_warnx(
 			"the pool is made of ordinary pages: slower, and of no use to a port that does "
-			"DMA; reserve hugepages with: echo %" PRIu64 " > /proc/sys/vm/nr_hugepages",
+			"DMA; %" PRIu64
+			" more hugepages of 2 MiB would do: echo $(($(cat /proc/sys/vm/nr_hugepages) + "
+			"%" PRIu64 ")) > /proc/sys/vm/nr_hugepages",
+			round_up(segment->pool.bytes, HUGE_PAGE) / HUGE_PAGE,
 			round_up(segment->pool.bytes, HUGE_PAGE) / HUGE_PAGE);
 	return 0;
 }
