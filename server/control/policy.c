@@ -117,10 +117,9 @@ static bool plan_rings(struct session *s, const struct message_attach *request,
 }
 
 static bool plan_bufs(struct session *s, const struct message_attach *request,
-                      struct attach_plan *plan)
+                      const struct usage *used, struct attach_plan *plan)
 {
 	const struct server *server = s->server;
-	struct usage used = usage_of(s);
 	uint64_t needed;
 
 	if (request->alloc_bufs > MAX_ALLOC || request->max_bufs > IXY_MAX_RING_SLOTS ||
@@ -143,13 +142,13 @@ static bool plan_bufs(struct session *s, const struct message_attach *request,
 
 	needed = (uint64_t)plan->min_bufs * request->num_queue_pairs;
 	if (needed > server->capacity_bufs - server->promised_bufs ||
-	    !within_share(s, used.promised_bufs + needed, server->capacity_bufs)) {
+	    !within_share(s, used->promised_bufs + needed, server->capacity_bufs)) {
 		session_refuse(
 			s, ENOBUFS,
 			"%" PRIu64 " buffers cannot be guaranteed: of %" PRIu64
 			" that can be promised, %" PRIu64 " are, %" PRIu64
 			" of them to user %u; ask for fewer, or start the server with more --bufs",
-			needed, server->capacity_bufs, server->promised_bufs, used.promised_bufs,
+			needed, server->capacity_bufs, server->promised_bufs, used->promised_bufs,
 			s->uid);
 		return false;
 	}
@@ -222,26 +221,24 @@ static bool plan_monitor(struct session *s, const struct message_attach *request
 }
 
 /* Places among the clients. */
-static bool plan_place(struct session *s)
+static bool plan_place(struct session *s, const struct usage *used)
 {
 	const struct server *server = s->server;
 	uint64_t max = server->options.max_clients;
-	struct usage used = usage_of(s);
 
-	if (server->num_attached < max && within_share(s, used.clients + 1, max))
+	if (server->num_attached < max && within_share(s, used->clients + 1, max))
 		return true;
 	session_refuse(s, EUSERS,
 	               "server '%s' has %u clients already, %" PRIu64
 	               " of them of user %u; start it with a larger --max-clients",
-	               server->options.name, server->num_attached, used.clients, s->uid);
+	               server->options.name, server->num_attached, used->clients, s->uid);
 	return false;
 }
 
 /* The lanes are ordinary memory of the server's. */
 static bool plan_lanes(struct session *s, const struct message_attach *request,
-                       const struct attach_plan *plan)
+                       const struct usage *used, const struct attach_plan *plan)
 {
-	struct usage used = usage_of(s);
 	struct ixy_geometry g;
 	uint64_t needed;
 
@@ -251,35 +248,36 @@ static bool plan_lanes(struct session *s, const struct message_attach *request,
 		return false;
 	}
 	needed = (uint64_t)(g.down_bytes + g.up_bytes) * request->num_queue_pairs;
-	if (used.all_lane_bytes + needed <= MAX_LANE_BYTES &&
-	    within_share(s, used.lane_bytes + needed, MAX_LANE_BYTES))
+	if (used->all_lane_bytes + needed <= MAX_LANE_BYTES &&
+	    within_share(s, used->lane_bytes + needed, MAX_LANE_BYTES))
 		return true;
 	session_refuse(s, ENOBUFS,
 	               "the rings need %" PRIu64
 	               " KiB; of the %u MiB for all clients' rings %" PRIu64
 	               " KiB are used, %" PRIu64 " KiB by user %u; ask for smaller rings",
-	               needed >> 10, MAX_LANE_BYTES >> 20, used.all_lane_bytes >> 10,
-	               used.lane_bytes >> 10, s->uid);
+	               needed >> 10, MAX_LANE_BYTES >> 20, used->all_lane_bytes >> 10,
+	               used->lane_bytes >> 10, s->uid);
 	return false;
 }
 
-static bool plan_readers(struct session *s, const struct message_attach *request)
+static bool plan_readers(struct session *s, const struct message_attach *request,
+                         const struct usage *used)
 {
-	struct usage used = usage_of(s);
-
 	if (request->mode != ATTACH_READONLY ||
-	    within_share(s, used.readers + request->num_queue_pairs, RECORD_MAX_READERS))
+	    within_share(s, used->readers + request->num_queue_pairs, RECORD_MAX_READERS))
 		return true;
 	session_refuse(s, EUSERS, "user %u has %" PRIu64 " of the %d places for read-only clients",
-	               s->uid, used.readers, RECORD_MAX_READERS);
+	               s->uid, used->readers, RECORD_MAX_READERS);
 	return false;
 }
 
 bool policy_plan(struct session *s, const struct message_attach *request, struct attach_plan *plan)
 {
+	const struct usage used = usage_of(s);
+
 	memset(plan, 0, sizeof(*plan));
-	return plan_place(s) && plan_mode(s, request, plan) && plan_rings(s, request, plan) &&
-	       plan_ports(s, request, plan) && plan_bufs(s, request, plan) &&
-	       plan_monitor(s, request, plan) && plan_lanes(s, request, plan) &&
-	       plan_readers(s, request);
+	return plan_place(s, &used) && plan_mode(s, request, plan) &&
+	       plan_rings(s, request, plan) && plan_ports(s, request, plan) &&
+	       plan_bufs(s, request, &used, plan) && plan_monitor(s, request, plan) &&
+	       plan_lanes(s, request, &used, plan) && plan_readers(s, request, &used);
 }
