@@ -1,5 +1,4 @@
 /* test_message.c - control messages: what is well-formed, what may be sent when; descriptors */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,6 +11,7 @@
 
 #include "shm/fdpass.h"
 #include "shm/message.h"
+#include "tests/unit/open_fds.h"
 #include "tests/unit/test.h"
 
 #define SEED         0x5eed0000c0de0002u
@@ -426,17 +426,6 @@ struct link {
 	int fds[MAX_FDS]; /* to send; different files */
 	unsigned int before;
 };
-
-static unsigned int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 static void link_open(struct link *link)
 {

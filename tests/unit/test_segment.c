@@ -1,5 +1,4 @@
 /* test_segment.c - the server's memory: sealed, the server's to write, and seen to die */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -19,23 +18,13 @@
 #include "server/memory/segment.h"
 #include "server/memory/state.h"
 #include "shm/lane.h"
+#include "tests/unit/open_fds.h"
 #include "tests/unit/test.h"
 
 #define PAGE         4096u
 #define HUGE_PAGE    (2u << 20)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NOBODY       65534
-
-static unsigned int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 /* Those that nobody has reserved. Other processes may take them at any time. */
 static uint64_t free_hugepages(void)
