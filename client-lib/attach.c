@@ -61,7 +61,7 @@ static int check_opts(struct ixy_attach_opts *opts, struct failure *failure)
 		return fail(failure, EINVAL,
 		            "a monitor shares its packets with others and must not change them; "
 		            "set opts->mode to IXY_MODE_READONLY");
-	if (opts->num_queue_pairs > IXY_MAX_QUEUE_PAIRS)
+	if (opts->num_queue_pairs > IXY_MAX_QUEUE_PAIRS && opts->num_queue_pairs != IXY_PER_WORKER)
 		return fail(failure, EINVAL, "opts->num_queue_pairs is %u, at most %d are possible",
 		            opts->num_queue_pairs, IXY_MAX_QUEUE_PAIRS);
 	if (opts->ports && opts->num_ports > ATTACH_MAX_PORTS)
@@ -130,7 +130,9 @@ static int fill_attach(union message *message, const struct ixy_attach_opts *opt
 	attach->mode = opts->mode == IXY_MODE_SHARED ? ATTACH_SHARED : ATTACH_READONLY;
 	attach->role = opts->role == IXY_ROLE_MEMBER ? ATTACH_MEMBER : ATTACH_MONITOR;
 	attach->flags = opts->timestamps ? ATTACH_TIMESTAMPS : 0;
-	attach->num_queue_pairs = opts->num_queue_pairs;
+	/* on the wire 0 stands for one for each worker */
+	attach->num_queue_pairs =
+		opts->num_queue_pairs == IXY_PER_WORKER ? 0 : opts->num_queue_pairs;
 	attach->rx_slots = opts->rx_slots;
 	attach->tx_slots = opts->tx_slots;
 	attach->min_bufs = opts->min_bufs;
@@ -178,13 +180,20 @@ static int alloc_queue_pairs(struct ixy_client *client, struct attach *a, unsign
 	return 0;
 }
 
+static bool as_many_as_asked(const struct attach *a, uint32_t num_queue_pairs)
+{
+	if (a->opts.num_queue_pairs == IXY_PER_WORKER)
+		return num_queue_pairs >= 1 && num_queue_pairs <= IXY_MAX_QUEUE_PAIRS;
+	return num_queue_pairs == a->opts.num_queue_pairs;
+}
+
 static int accept_segment(struct ixy_client *client, struct attach *a)
 {
 	struct message_attached attached = a->message.attached;
 	uint32_t mode = a->opts.mode == IXY_MODE_SHARED ? ATTACH_SHARED : ATTACH_READONLY;
 	int error;
 
-	if (attached.num_queue_pairs != a->opts.num_queue_pairs || attached.mode != mode)
+	if (!as_many_as_asked(a, attached.num_queue_pairs) || attached.mode != mode)
 		error = fail(&a->failure, EPROTO,
 		             "the server \"%s\" attached something else than was asked for",
 		             client->server.name);

@@ -10,6 +10,11 @@
 #define STATS_FIRST_BYTES (offsetof(struct ixy_stats, tx_dropped) + sizeof(uint64_t))
 #define INFO_FIRST_BYTES  (offsetof(struct ixy_port_info, speed_mbps) + sizeof(uint64_t))
 
+unsigned int ixy_num_queue_pairs(const struct ixy_client *client)
+{
+	return client->num_qps;
+}
+
 struct ixy_qp *ixy_queue_pair(struct ixy_client *client, unsigned int index)
 {
 	return index < client->num_qps ? &client->qps[index].qp : NULL;

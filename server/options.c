@@ -15,12 +15,15 @@
 #include "server/driver/driver.h"
 #include "shm/rendezvous.h"
 
+#define DEFAULT_BUFS 16384u /* for each worker */
+
 enum {
 	OPT_NAME = 1,
 	OPT_PORT,
 	OPT_BUFS,
 	OPT_BUF_SIZE,
 	OPT_HUGEPAGES,
+	OPT_WORKERS,
 	OPT_CPUS,
 	OPT_POLL,
 	OPT_SOCKET_DIR,
@@ -40,6 +43,7 @@ static const struct option long_options[] = {
 	{"bufs", required_argument, NULL, OPT_BUFS},
 	{"buf-size", required_argument, NULL, OPT_BUF_SIZE},
 	{"hugepages", required_argument, NULL, OPT_HUGEPAGES},
+	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"poll", required_argument, NULL, OPT_POLL},
 	{"socket-dir", required_argument, NULL, OPT_SOCKET_DIR},
@@ -60,10 +64,11 @@ static void print_help(void)
 
 	puts("usage: ixy-server --name NAME --port PNAME=DRIVER:ARG[,key=value...] ...\n"
 	     "Owns ports and a pool of packet buffers; unprivileged clients attach by name.\n"
-	     "  --bufs N           buffers in the pool (16384)\n"
+	     "  --bufs N           buffers in the pool (16384 for each worker)\n"
 	     "  --buf-size BYTES   size of a buffer, a power of two (2048)\n"
 	     "  --hugepages KIND   2M, none, or auto: 2M if enough are free (auto)\n"
-	     "  --cpus LIST        CPU of the worker (not pinned)\n"
+	     "  --workers N        poll threads (1, or one for each of --cpus)\n"
+	     "  --cpus LIST        the workers' CPUs, as in 2,4-6 (not pinned)\n"
 	     "  --poll MODE        busy, or adaptive: sleeps when idle (adaptive)\n"
 	     "  --socket-dir DIR   where clients look (/run/ixy, or $XDG_RUNTIME_DIR/ixy)\n"
 	     "  --socket-mode M    who may connect, octal (0666)  --socket-group G  its group\n"
@@ -133,19 +138,54 @@ static int parse_hugepages(struct options *o, const char *text, struct error *er
 	return 0;
 }
 
-static int parse_cpus(struct options *o, const char *text, struct error *error)
+/* "7" or "4-6" at *@text: its first and last CPU. Moves *@text behind it. */
+static int parse_cpu_range(const char **text, unsigned long *first, unsigned long *last)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)**text))
+		return -1;
+	*first = *last = strtoul(*text, &end, 10);
+	if (*end == '-') {
+		if (!isdigit((unsigned char)end[1]))
+			return -1;
+		*last = strtoul(end + 1, &end, 10);
+	}
+	*text = end;
+	return *first <= *last ? 0 : -1;
+}
+
+static int add_cpu(struct options *o, const char *list, unsigned long cpu, struct error *error)
 {
 	long online = sysconf(_SC_NPROCESSORS_CONF);
-	uint64_t cpu;
 
-	if (isdigit((unsigned char)*text) && strpbrk(text, ",-"))
-		return error_set(error,
-		                 "--cpus %s: this version runs one worker; name one CPU, as in "
-		                 "--cpus %d",
-		                 text, atoi(text));
-	if (parse_number("cpus", text, 0, (uint64_t)(online - 1), &cpu, error))
-		return -1;
-	o->cpu = (int)cpu;
+	if (cpu >= (unsigned long)online)
+		return error_set(error, "--cpus %s: there is no CPU %lu; they go from 0 to %ld",
+		                 list, cpu, online - 1);
+	if (o->num_cpus == IXY_MAX_WORKERS)
+		return error_set(error, "--cpus %s: there are at most %d workers", list,
+		                 IXY_MAX_WORKERS);
+	for (unsigned int i = 0; i < o->num_cpus; i++)
+		if (o->cpus[i] == (int)cpu)
+			return error_set(error, "--cpus %s: CPU %lu is named twice", list, cpu);
+	o->cpus[o->num_cpus++] = (int)cpu;
+	return 0;
+}
+
+static int parse_cpus(struct options *o, const char *list, struct error *error)
+{
+	const char *text = list;
+	unsigned long first, last;
+
+	o->num_cpus = 0;
+	do {
+		if (parse_cpu_range(&text, &first, &last) || (*text && *text != ','))
+			return error_set(error, "--cpus %s: not a list of CPUs such as 2 or 2,4-6",
+			                 list);
+		for (unsigned long cpu = first; cpu <= last; cpu++)
+			if (add_cpu(o, list, cpu, error))
+				return -1;
+	} while (*text++ == ',');
 	return 0;
 }
 
@@ -202,6 +242,11 @@ static int parse_one(struct options *o, int option, const char *text, struct err
 		return parse_number("buf-size", text, 1, UINT32_MAX, &o->buf_bytes, error);
 	case OPT_HUGEPAGES:
 		return parse_hugepages(o, text, error);
+	case OPT_WORKERS:
+		if (parse_number("workers", text, 1, IXY_MAX_WORKERS, &number, error))
+			return -1;
+		o->num_workers = (unsigned int)number;
+		return 0;
 	case OPT_CPUS:
 		return parse_cpus(o, text, error);
 	case OPT_POLL:
@@ -241,6 +286,17 @@ static int complete(struct options *o, struct error *error)
 		                 "no --port; for example: ixy-server --name %s "
 		                 "--port wan=xdp:eth1",
 		                 o->name);
+	if (o->num_workers && o->num_cpus && o->num_workers != o->num_cpus)
+		return error_set(error,
+		                 "--workers %u, but --cpus names %u: leave --workers out, or name "
+		                 "one CPU for each",
+		                 o->num_workers, o->num_cpus);
+	if (o->num_workers == 0)
+		o->num_workers = o->num_cpus ? o->num_cpus : 1;
+	for (unsigned int i = o->num_cpus; i < IXY_MAX_WORKERS; i++)
+		o->cpus[i] = -1;
+	if (o->num_bufs == 0)
+		o->num_bufs = DEFAULT_BUFS * o->num_workers;
 	if (o->default_dir && rendezvous_server_dir(o->socket_dir, sizeof(o->socket_dir)))
 		return error_set(error, "XDG_RUNTIME_DIR is not set, so there is no default place "
 		                        "for the socket; give one with --socket-dir DIR");
@@ -252,9 +308,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
 	int option;
 
 	*o = (struct options){
-		.num_bufs = 16384,
 		.buf_bytes = 2048,
-		.cpu = -1,
 		.adaptive = true,
 		.default_dir = true,
 		.socket_mode = 0666,

@@ -18,7 +18,9 @@ struct options {
 	struct port_config *ports; /* [IXY_MAX_PORTS] */
 	uint64_t num_bufs, buf_bytes;
 	enum hugepages hugepages;
-	int cpu; /* -1: wherever the scheduler likes */
+	unsigned int num_workers;
+	unsigned int num_cpus;     /* of them that were named: all or none */
+	int cpus[IXY_MAX_WORKERS]; /* by worker; -1: wherever the scheduler likes */
 	bool adaptive;
 	char socket_dir[108];
 	bool default_dir; /* socket_dir was not given */

@@ -14,7 +14,8 @@
 	X(TX_PACKETS, "tx_packets", "frames given to the port")                                    \
 	X(TX_BYTES, "tx_bytes", "their bytes")                                                     \
 	X(TX_DROPPED, "tx_dropped", "not sent: the port was down or stalled")                      \
-	X(TX_BAD, "tx_bad", "not sent: a length that the port cannot send")
+	X(TX_BAD, "tx_bad", "not sent: a length that the port cannot send")                        \
+	X(RX_CROSS_FULL, "rx_cross_full", "lost on the way to another worker, which was behind")
 
 #define CLIENT_COUNTERS(X)                                                                         \
 	X(RX_PACKETS, "rx_packets", "frames delivered to the client")                              \
@@ -46,7 +47,8 @@
 	X(BAD_PORT, "violation_port", "a port that does not exist")                                \
 	X(BAD_VERDICT, "violation_verdict", "a read-only client changed offset or length")         \
 	X(KILLED, "killed", "shared clients killed for a violation (--on-violation kill)")         \
-	X(TAINTED, "tainted", "shared clients thrown out that may still have the pool mapped")
+	X(TAINTED, "tainted", "shared clients thrown out that may still have the pool mapped")     \
+	X(CROSSED, "crossed", "frames and buffers that went from one worker to another")
 
 #define X_PORT(symbol, name, meaning)   PORT_##symbol,
 #define X_CLIENT(symbol, name, meaning) CLIENT_##symbol,

@@ -218,9 +218,17 @@ server_answers() {
 }
 
 # start_server OPTION... - waits until it is ready; sets SERVER_PID. Runs in the network namespace
-# $SERVER_NETNS if that is set. Its output is in $TEST_DIR/server.log.
+# $SERVER_NETNS if that is set. Its output is in $TEST_DIR/server.log. With IXY_TEST_WORKERS=N it gets
+# that many workers, and as many times more buffers than the test asks for.
 start_server() {
-	local prefix=()
+	local prefix=() i
+	if [ -n "${IXY_TEST_WORKERS:-}" ]; then
+		for ((i = 1; i < $#; i++)); do
+			[ "${!i}" != --bufs ] ||
+				set -- "${@:1:i}" "$((${*:i+1:1} * 2 * IXY_TEST_WORKERS))" "${@:i+2}"
+		done
+		set -- --workers "$IXY_TEST_WORKERS" "$@"
+	fi
 	[ -z "${SERVER_NETNS:-}" ] || prefix=(ip netns exec "$SERVER_NETNS")
 	start server "${prefix[@]}" "$SERVER" --socket-dir "$IXY_SOCKET_DIR" "$@"
 	SERVER_PID=$LAST_PID

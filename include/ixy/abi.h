@@ -52,7 +52,7 @@ extern "C" {
 #define IXY_MAX_PORTS        64
 #define IXY_MAX_WORKERS      32
 #define IXY_MAX_REGIONS      8
-#define IXY_MAX_QUEUE_PAIRS  16 /* of one client */
+#define IXY_MAX_QUEUE_PAIRS  32 /* of one client */
 #define IXY_MIN_BUF_BYTES    2048
 #define IXY_MAX_BUF_BYTES    32768
 #define IXY_MAX_REGION_BUFS  (1u << 24)

@@ -44,6 +44,8 @@ extern "C" {
 
 struct ixy_client;
 
+#define IXY_PER_WORKER 0xffffffffu
+
 enum ixy_mode {
 	IXY_MODE_SHARED = 0,   /* maps the pool read-write: may change frames in place, allocate */
 	IXY_MODE_READONLY = 1, /* maps the pool read-only: looks, frees, or passes on unchanged */
@@ -68,7 +70,12 @@ struct ixy_attach_opts {
 	const char *const *ports;
 	unsigned int num_ports;
 
-	unsigned int num_queue_pairs; /* one for each thread; default 1, at most 16 */
+	/*
+	 * One for each thread; default 1, at most 32. With IXY_PER_WORKER as many as the server has
+	 * workers, pair w in worker w's column: nothing that stays in it crosses between the server's
+	 * threads. ixy_num_queue_pairs() tells how many there are.
+	 */
+	unsigned int num_queue_pairs;
 
 	/* per queue pair; powers of two; 0: the server's default */
 	unsigned int rx_slots;
@@ -144,7 +151,16 @@ int ixy_attach(const char *name, const struct ixy_attach_opts *opts, struct ixy_
  */
 void ixy_detach(struct ixy_client *client);
 
-/* ixy_queue_pair - the client's @index-th queue pair, or NULL beyond the last */
+/* ixy_num_queue_pairs - how many queue pairs the client has */
+unsigned int ixy_num_queue_pairs(const struct ixy_client *client);
+
+/*
+ * ixy_queue_pair - the client's @index-th queue pair, or NULL beyond the last
+ *
+ * Threads may pass buffers among each other: what was received or allocated through one pair may be
+ * sent or freed through another one of the same client. Order is kept among the frames that go through
+ * the pair that holds their buffers.
+ */
 struct ixy_qp *ixy_queue_pair(struct ixy_client *client, unsigned int index);
 
 /* ixy_port_index - the number of the port called @name for ixy_desc.port, or -ENODEV */

@@ -229,9 +229,10 @@ IXY_INLINE int ixy_alloc_batch(struct ixy_qp *qp, struct ixy_desc *descs, unsign
 /*
  * ixy_free_batch - gives @n buffers back
  *
- * Returns @n, or -ENOTCONN (the buffers are the server's again anyway). Never runs out of room: the
- * free ring has a slot for every buffer that the pair may hold. Returns less only to a caller that
- * frees what it does not hold, which the server answers by closing the session.
+ * Returns @n, or -ENOTCONN (the buffers are the server's again anyway). Never runs out of room for the
+ * pair's own buffers: the free ring has a slot for every one that it may hold. Returns less, for the
+ * caller to free the rest later, only when buffers of the client's other pairs are freed through this
+ * one faster than the server takes them. To free what no pair of the client holds closes the session.
  */
 IXY_INLINE int ixy_free_batch(struct ixy_qp *qp, const struct ixy_desc *descs, unsigned int n)
 {

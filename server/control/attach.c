@@ -18,6 +18,7 @@
 
 #include "server/control/policy.h"
 #include "server/control/session.h"
+#include "server/control/workers.h"
 #include "server/memory/memfd.h"
 #include "shm/lane.h"
 
@@ -39,7 +40,8 @@ static void qp_free(struct server *server, struct qp *qp)
 		if (st->flags & QP_READONLY)
 			server->reader_used[st->reader] = false;
 		server->qp_used[st->holder - HOLDER_QP_FIRST] = false;
-		st->session = 0;
+		/* another worker may just be asking whether a buffer was passed by this session */
+		__atomic_store_n(&st->session, 0, __ATOMIC_RELAXED);
 	}
 	free(qp);
 }
@@ -56,6 +58,7 @@ static int take_state(struct server *server, struct qp *qp, const struct attach_
 	if (slot == MAX_QUEUE_PAIRS || (plan->flags & QP_READONLY && reader == RECORD_MAX_READERS))
 		return -EUSERS;
 	server->qp_used[slot] = true;
+	server->qp_worker[slot] = (uint8_t)qp->worker;
 	if (plan->flags & QP_READONLY)
 		server->reader_used[reader] = true;
 	qp->state = &server->state.qps[slot];
@@ -120,12 +123,15 @@ static int qp_make(struct session *s, const struct attach_plan *plan, uint32_t i
 	memset(qp, 0, sizeof(*qp));
 	qp->down_fd = qp->up_fd = qp->wake_fd = qp->doorbell_fd = -1;
 	qp->session = s;
+	qp->worker = workers_choose(s->server, index, plan->num_qps);
+	qp->siblings = s->qps;
+	qp->num_siblings = plan->num_qps;
 	*made = qp;
 
 	slot = take_state(s->server, qp, plan);
 	if (slot < 0)
 		return slot;
-	qp->state->session = s->id;
+	__atomic_store_n(&qp->state->session, s->id, __ATOMIC_RELAXED);
 	qp->state->index = index;
 	qp->state->min_bufs = plan->min_bufs;
 	qp->state->max_bufs = plan->max_bufs;
@@ -156,7 +162,7 @@ static int send_qp(struct session *s, const struct qp *qp, const int *client_fds
 
 	message_init(&message, MESSAGE_QP);
 	message.qp.index = qp->state->index;
-	message.qp.worker = s->server->worker->index;
+	message.qp.worker = qp->worker;
 	message.qp.geometry = qp->geometry;
 	return session_send(s, &message, client_fds);
 }
@@ -165,7 +171,7 @@ static int send_qp(struct session *s, const struct qp *qp, const int *client_fds
 static int make_pairs(struct session *s, const struct message_attach *request,
                       const struct attach_plan *plan)
 {
-	for (uint32_t i = 0; i < request->num_queue_pairs; i++) {
+	for (uint32_t i = 0; i < plan->num_qps; i++) {
 		struct qp *qp = NULL;
 		int client_fds[4];
 		int error = qp_make(s, plan, i, request->snap_len, &qp, client_fds);
@@ -186,7 +192,8 @@ static int make_pairs(struct session *s, const struct message_attach *request,
 	return 0;
 }
 
-static int send_attached(struct session *s, const struct message_attach *request)
+static int send_attached(struct session *s, const struct message_attach *request,
+                         const struct attach_plan *plan)
 {
 	const struct segment *segment = &s->server->segment;
 	union message message;
@@ -198,7 +205,7 @@ static int send_attached(struct session *s, const struct message_attach *request
 	message.attached.session = s->id;
 	message.attached.alive = segment->alive;
 	message.attached.header_bytes = segment->header_bytes;
-	message.attached.num_queue_pairs = request->num_queue_pairs;
+	message.attached.num_queue_pairs = plan->num_qps;
 	message.attached.mode = request->mode;
 	message.attached.headroom = IXY_DEFAULT_HEADROOM;
 	message.attached.num_regions = 1;
@@ -220,12 +227,12 @@ void attach_request(struct session *s, const struct message_attach *request)
 	s->mode = request->mode;
 	s->role = request->role;
 	s->port_mask = plan.port_mask;
-	s->min_bufs_total = (uint64_t)plan.min_bufs * request->num_queue_pairs;
+	s->min_bufs_total = (uint64_t)plan.min_bufs * plan.num_qps;
 	server->promised_bufs += s->min_bufs_total;
 	server->num_attached++;
 	server->num_sessions_ever++;
 	s->state = SESSION_ATTACHING;
-	if (send_attached(s, request))
+	if (send_attached(s, request, &plan))
 		return;
 	error = make_pairs(s, request, &plan);
 	if (error < -1 || (error == -1 && s->state == SESSION_ATTACHING))
@@ -267,13 +274,13 @@ void attach_mapped(struct session *s)
 			return;
 		}
 	}
-	/* from here on the worker may be using the pairs: they are freed by way of it */
+	/* from here on the workers may be using the pairs: they are freed by way of them */
 	s->published = true;
 	s->state = SESSION_OPEN;
 	s->ready_due = true;
 	s->server->tables_stale = true;
 	for (unsigned int i = 0; i < s->num_qps; i++) {
-		int error = worker_watch(s->server->worker, s->qps[i]);
+		int error = worker_watch(s->server->workers[s->qps[i]->worker], s->qps[i]);
 
 		if (error) {
 			session_refuse(s, -error, "cannot watch the doorbell: %s",

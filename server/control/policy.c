@@ -108,9 +108,11 @@ static bool plan_rings(struct session *s, const struct message_attach *request,
 			IXY_MIN_RING_SLOTS, IXY_MAX_RING_SLOTS, plan->rx_slots, plan->tx_slots);
 		return false;
 	}
-	if (request->num_queue_pairs < 1 || request->num_queue_pairs > IXY_MAX_QUEUE_PAIRS) {
+	plan->num_qps =
+		request->num_queue_pairs ? request->num_queue_pairs : s->server->num_workers;
+	if (plan->num_qps > IXY_MAX_QUEUE_PAIRS) {
 		session_refuse(s, EINVAL, "a client has 1 to %d queue pairs, not %u",
-		               IXY_MAX_QUEUE_PAIRS, request->num_queue_pairs);
+		               IXY_MAX_QUEUE_PAIRS, plan->num_qps);
 		return false;
 	}
 	return true;
@@ -140,7 +142,7 @@ static bool plan_bufs(struct session *s, const struct message_attach *request,
 	plan->free_slots = next_power_of_two(plan->max_bufs);
 	plan->max_bufs = plan->free_slots;
 
-	needed = (uint64_t)plan->min_bufs * request->num_queue_pairs;
+	needed = (uint64_t)plan->min_bufs * plan->num_qps;
 	if (needed > server->capacity_bufs - server->promised_bufs ||
 	    !within_share(s, used->promised_bufs + needed, server->capacity_bufs)) {
 		session_refuse(
@@ -194,11 +196,11 @@ static bool plan_monitor(struct session *s, const struct message_attach *request
 
 	if (request->role != ATTACH_MONITOR)
 		return true;
-	if (request->num_queue_pairs != 1) {
+	if (plan->num_qps != 1) {
 		session_refuse(s, EINVAL,
 		               "a monitor has one queue pair, not %u: each would get "
 		               "everything",
-		               request->num_queue_pairs);
+		               plan->num_qps);
 		return false;
 	}
 	for (unsigned int port = 0; port < server->num_ports; port++) {
@@ -236,8 +238,7 @@ static bool plan_place(struct session *s, const struct usage *used)
 }
 
 /* The lanes are ordinary memory of the server's. */
-static bool plan_lanes(struct session *s, const struct message_attach *request,
-                       const struct usage *used, const struct attach_plan *plan)
+static bool plan_lanes(struct session *s, const struct usage *used, const struct attach_plan *plan)
 {
 	struct ixy_geometry g;
 	uint64_t needed;
@@ -247,7 +248,7 @@ static bool plan_lanes(struct session *s, const struct message_attach *request,
 		session_refuse(s, EINVAL, "impossible ring sizes");
 		return false;
 	}
-	needed = (uint64_t)(g.down_bytes + g.up_bytes) * request->num_queue_pairs;
+	needed = (uint64_t)(g.down_bytes + g.up_bytes) * plan->num_qps;
 	if (used->all_lane_bytes + needed <= MAX_LANE_BYTES &&
 	    within_share(s, used->lane_bytes + needed, MAX_LANE_BYTES))
 		return true;
@@ -260,11 +261,11 @@ static bool plan_lanes(struct session *s, const struct message_attach *request,
 	return false;
 }
 
-static bool plan_readers(struct session *s, const struct message_attach *request,
-                         const struct usage *used)
+static bool plan_readers(struct session *s, const struct usage *used,
+                         const struct attach_plan *plan)
 {
-	if (request->mode != ATTACH_READONLY ||
-	    within_share(s, used->readers + request->num_queue_pairs, RECORD_MAX_READERS))
+	if (!(plan->flags & QP_READONLY) ||
+	    within_share(s, used->readers + plan->num_qps, RECORD_MAX_READERS))
 		return true;
 	session_refuse(s, EUSERS, "user %u has %" PRIu64 " of the %d places for read-only clients",
 	               s->uid, used->readers, RECORD_MAX_READERS);
@@ -279,5 +280,5 @@ bool policy_plan(struct session *s, const struct message_attach *request, struct
 	return plan_place(s, &used) && plan_mode(s, request, plan) &&
 	       plan_rings(s, request, plan) && plan_ports(s, request, plan) &&
 	       plan_bufs(s, request, &used, plan) && plan_monitor(s, request, plan) &&
-	       plan_lanes(s, request, &used, plan) && plan_readers(s, request, &used);
+	       plan_lanes(s, &used, plan) && plan_readers(s, &used, plan);
 }

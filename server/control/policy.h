@@ -6,6 +6,7 @@
 
 /* What an ATTACH comes to, per queue pair, once defaults are filled in. */
 struct attach_plan {
+	uint32_t num_qps;
 	uint32_t rx_slots, tx_slots, grant_slots, free_slots;
 	uint32_t min_bufs, max_bufs, alloc_bufs;
 	uint64_t port_mask;

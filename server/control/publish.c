@@ -1,4 +1,4 @@
-/* publish.c - sessions -> tables; runs on the control thread, read by the worker through RCU */
+/* publish.c - sessions -> tables; runs on the control thread, read by the workers through RCU */
 #include "server/control/publish.h"
 
 #include <stdlib.h>
@@ -86,9 +86,24 @@ static void add_monitor(struct port_table *table, struct qp *qp)
 		table->max_snap = snap;
 }
 
-static void fill_port(struct server *server, unsigned int port, struct port_table *table,
-                      struct qp **members)
+/*
+ * Is @qp one of those who share the port's frames, in the view of @worker? Where every worker has a queue
+ * of the port, the device has spread the flows over them already: a client with a pair for each worker
+ * gets what a worker receives from that worker.
+ */
+static bool is_member(const struct server *server, const struct port *port, unsigned int worker,
+                      const struct session *s, const struct qp *qp)
 {
+	bool everywhere = port->num_queues >= server->num_workers;
+
+	return qp->worker == worker || !everywhere || s->num_qps < server->num_workers;
+}
+
+static void fill_port(struct server *server, unsigned int worker, unsigned int port,
+                      struct port_table *table, struct qp **members)
+{
+	struct qp **indirection = server->indirection[worker * server->num_ports + port];
+
 	for (struct session *s = server->sessions; s; s = s->next) {
 		if (s->state != SESSION_OPEN || !(s->port_mask >> port & 1))
 			continue;
@@ -99,12 +114,12 @@ static void fill_port(struct server *server, unsigned int port, struct port_tabl
 				table->timestamp = true;
 			if (qp->state->flags & QP_MONITOR)
 				add_monitor(table, qp);
-			else
+			else if (is_member(server, &server->ports[port], worker, s, qp))
 				members[table->num_members++] = qp;
 		}
 	}
-	indirection_update(server->indirection[port], members, table->num_members);
-	memcpy(table->slots, server->indirection[port], sizeof(table->slots));
+	indirection_update(indirection, members, table->num_members);
+	memcpy(table->slots, indirection, sizeof(table->slots));
 	if (table->num_members == 1)
 		table->single = members[0];
 }
@@ -119,30 +134,58 @@ static unsigned int count_qps(const struct server *server)
 	return n;
 }
 
+void tables_free(struct tables *tables)
+{
+	for (unsigned int i = 0; tables && i < tables->num_workers; i++) {
+		free(tables->workers[i].qps);
+		free(tables->workers[i].ports);
+	}
+	free(tables);
+}
+
+static void add_qp(struct tables *tables, struct qp *qp)
+{
+	struct worker_table *view = &tables->workers[qp->worker];
+
+	view->qps[view->num_qps++] = qp;
+	tables->by_holder[qp->state->holder - HOLDER_QP_FIRST] = qp;
+}
+
+static int build_worker(struct server *server, struct tables *tables, unsigned int worker,
+                        unsigned int num_qps)
+{
+	struct worker_table *view = &tables->workers[worker];
+
+	view->qps = calloc(num_qps + 1, sizeof(*view->qps));
+	view->ports = calloc(server->num_ports, sizeof(*view->ports));
+	return view->qps && view->ports ? 0 : -1;
+}
+
 static struct tables *build(struct server *server)
 {
-	unsigned int num_qps = count_qps(server), n = 0;
+	unsigned int num_qps = count_qps(server);
 	struct tables *tables =
-		calloc(1, sizeof(*tables) + server->num_ports * sizeof(struct port_table));
+		calloc(1, sizeof(*tables) + server->num_workers * sizeof(struct worker_table));
 	struct qp **members = calloc(num_qps + 1, sizeof(*members));
 
 	if (!tables || !members)
 		goto failed;
-	tables->qps = calloc(num_qps + 1, sizeof(*tables->qps));
-	if (!tables->qps)
-		goto failed;
+	tables->num_workers = server->num_workers;
 	tables->num_ports = server->num_ports;
+	for (unsigned int w = 0; w < server->num_workers; w++)
+		if (build_worker(server, tables, w, num_qps))
+			goto failed;
 	for (struct session *s = server->sessions; s; s = s->next)
 		for (unsigned int i = 0; s->state == SESSION_OPEN && i < s->num_qps; i++)
-			tables->qps[n++] = s->qps[i];
-	tables->num_qps = n;
-	for (unsigned int port = 0; port < server->num_ports; port++)
-		fill_port(server, port, &tables->ports[port], members);
+			add_qp(tables, s->qps[i]);
+	for (unsigned int w = 0; w < server->num_workers; w++)
+		for (unsigned int port = 0; port < server->num_ports; port++)
+			fill_port(server, w, port, &tables->workers[w].ports[port], members);
 	free(members);
 	return tables;
 failed:
 	free(members);
-	free(tables);
+	tables_free(tables);
 	return NULL;
 }
 
@@ -154,13 +197,14 @@ int publish_tables(struct server *server)
 		return -1;
 	new->generation = old ? old->generation + 1 : 1;
 	server->tables = new;
-	rcu_publish(server->worker, new);
-	/* a sleeping worker polls nobody: it has to see that there are new pairs */
-	worker_poke(server->worker);
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		rcu_publish(server->workers[i], new);
+		/* a sleeping worker polls nobody: it has to see that there are new pairs */
+		worker_poke(server->workers[i]);
+	}
 	if (old) {
-		rcu_wait(server->worker);
-		free(old->qps);
-		free(old);
+		rcu_wait(server->workers, server->num_workers);
+		tables_free(old);
 	}
 	return 0;
 }

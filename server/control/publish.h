@@ -1,4 +1,4 @@
-/* publish.h - who gets which port's frames: tables for the worker, by RCU */
+/* publish.h - who gets which port's frames: tables for the workers, by RCU */
 #ifndef CONTROL_PUBLISH_H
 #define CONTROL_PUBLISH_H
 
@@ -6,9 +6,12 @@
 
 /*
  * publish_tables - builds tables of all open sessions, publishes them, and frees the old ones after a
- * grace period: afterwards the worker does not use a closed session any more. -1: out of memory.
+ * grace period: afterwards no worker uses a closed session any more. -1: out of memory.
  */
 int publish_tables(struct server *server);
+
+/* tables_free - frees tables that no worker uses; NULL is allowed */
+void tables_free(struct tables *tables);
 
 /*
  * indirection_update - spreads INDIRECTION_SLOTS evenly over @num members, moving as few as possible

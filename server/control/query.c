@@ -19,22 +19,50 @@ static void copy_counters(uint64_t *to, const uint64_t *from, unsigned int n)
 		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+/* Sums, but for the longest round. */
+static void add_worker(uint64_t *counters, const struct worker *w)
+{
+	for (unsigned int i = 0; i < SERVER_NUM_COUNTERS; i++) {
+		uint64_t value = __atomic_load_n(&w->counters[i], __ATOMIC_RELAXED);
+
+		if (i != SERVER_LONGEST_LOOP_NS)
+			counters[i] += value;
+		else if (value > counters[i])
+			counters[i] = value;
+	}
+	counters[SERVER_CROSSED] += __atomic_load_n(&w->mesh.crossed, __ATOMIC_RELAXED);
+}
+
 static void server_row(const struct server *server, struct message_row_server *row)
 {
 	memcpy(row->name, server->options.name, sizeof(row->name));
 	snprintf(row->version, sizeof(row->version), "%s", IXY_VERSION_STRING);
 	row->pid = (uint32_t)getpid();
-	row->num_workers = 1;
+	row->num_workers = server->num_workers;
 	row->num_ports = server->num_ports;
 	row->num_clients = server->num_attached;
 	row->now_ns = kernel_clock_ns(CLOCK_MONOTONIC);
 	row->uptime_ns = row->now_ns - server->started_ns;
 	row->num_counters = SERVER_NUM_COUNTERS;
-	copy_counters(row->counters, server->worker->counters, SERVER_NUM_COUNTERS);
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		add_worker(row->counters, server->workers[i]);
 	row->counters[SERVER_SESSIONS] = server->num_sessions_ever;
 	row->counters[SERVER_BAD_MESSAGE] = server->bad_messages;
 	row->counters[SERVER_KILLED] = server->killed;
 	row->counters[SERVER_TAINTED] = server->tainted;
+}
+
+static void count_receivers(const struct server *server, unsigned int port,
+                            struct message_row_port *row)
+{
+	for (const struct session *s = server->sessions; s; s = s->next) {
+		if (s->state != SESSION_OPEN || !(s->port_mask >> port & 1))
+			continue;
+		if (s->role == ATTACH_MONITOR)
+			row->num_monitors += s->num_qps;
+		else
+			row->num_members += s->num_qps;
+	}
 }
 
 static void port_row(const struct server *server, unsigned int index, struct message_row_port *row)
@@ -43,8 +71,7 @@ static void port_row(const struct server *server, unsigned int index, struct mes
 
 	row->port = *port->shared;
 	row->index = index;
-	row->num_members = server->tables->ports[index].num_members;
-	row->num_monitors = server->tables->ports[index].num_monitors;
+	count_receivers(server, index, row);
 	row->now_ns = kernel_clock_ns(CLOCK_MONOTONIC);
 	row->num_counters = PORT_NUM_COUNTERS;
 	for (unsigned int q = 0; q < port->num_queues; q++)
@@ -74,18 +101,19 @@ static void client_row(const struct session *s, struct message_row_client *row)
 	}
 }
 
-/* Counts every buffer by what the record says of it at this moment. */
-static void pool_row(const struct server *server, struct message_row_pool *row)
+/* Counts every buffer of a worker's part by what the record says of it at this moment. */
+static void pool_row(const struct server *server, const struct worker *w,
+                     struct message_row_pool *row)
 {
-	const struct record *r = &server->worker->record;
+	const struct record *r = &w->record;
 
-	row->worker = server->worker->index;
+	row->worker = w->index;
 	row->buf_bytes = server->segment.pool.buf_bytes;
 	row->page_bytes = server->segment.pool.page_bytes;
-	row->total = r->num_bufs;
-	row->reserved_bufs = __atomic_load_n(&server->worker->reserved_bufs, __ATOMIC_RELAXED);
-	for (uint32_t buf = 0; buf < r->num_bufs; buf++) {
-		uint16_t holder = __atomic_load_n(&r->holder[buf], __ATOMIC_RELAXED);
+	row->total = r->num_own;
+	row->reserved_bufs = __atomic_load_n(&w->reserved_bufs, __ATOMIC_RELAXED);
+	for (uint32_t buf = r->first; buf < r->first + r->num_own; buf++) {
+		uint16_t holder = record_holder(r, buf);
 
 		if (holder == HOLDER_FREE)
 			row->free++;
@@ -137,10 +165,10 @@ static bool next_row(struct session *s, union message *message)
 		server_row(server, &message->row_server);
 		return s->query_next++ == 0;
 	default:
-		message_init(message, MESSAGE_ROW_POOL);
-		if (s->query_next++)
+		if (s->query_next >= server->num_workers)
 			return false;
-		pool_row(server, &message->row_pool);
+		message_init(message, MESSAGE_ROW_POOL);
+		pool_row(server, server->workers[s->query_next++], &message->row_pool);
 		return true;
 	}
 }

@@ -17,6 +17,7 @@
 
 #include "server/control/publish.h"
 #include "server/control/session.h"
+#include "server/control/workers.h"
 #include "server/log.h"
 
 #define EVENTS 64
@@ -62,17 +63,6 @@ static void timer_ready(struct source *source, uint32_t events)
 			server->ports[i].driver->tick(&server->ports[i]);
 }
 
-static void worker_ready(struct source *source, uint32_t events)
-{
-	struct server *server = source->owner;
-	uint64_t count;
-	ssize_t got = read(server->worker->event_fd, &count, sizeof(count));
-
-	(void)events;
-	(void)got;
-	sessions_look(server);
-}
-
 /* -- start -------------------------------------------------------------------------------------- */
 
 /* Clients need four descriptors per queue pair here, and one or two for themselves. */
@@ -84,30 +74,6 @@ static void raise_file_limit(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-}
-
-static int number_queues(struct server *server, unsigned int index, struct error *error)
-{
-	struct worker *w = server->worker;
-	struct port *port = &server->ports[index];
-
-	if (w->num_queues + port->num_queues > MAX_PORT_QUEUES)
-		return error_set(error, "the ports have more than %d queues together",
-		                 MAX_PORT_QUEUES);
-	for (unsigned int q = 0; q < port->num_queues; q++) {
-		struct port_queue *queue = &port->queues[q];
-
-		queue->port = port;
-		queue->index = (uint16_t)q;
-		queue->holder = (uint16_t)(HOLDER_DEVICE_FIRST + w->num_queues);
-		queue->record = &w->record;
-		queue->pool = &server->segment.pool;
-		queue->counters = w->port_counters[w->num_queues];
-		w->queues[w->num_queues++] = queue;
-	}
-	w->tx_queue[index] = &port->queues[0];
-	w->num_ports = index + 1;
-	return 0;
 }
 
 static int open_port(struct server *server, unsigned int index, struct error *error)
@@ -125,7 +91,7 @@ static int open_port(struct server *server, unsigned int index, struct error *er
 	if (port->driver->check(config, &server->segment.pool, &port->num_queues, plan,
 	                        sizeof(plan), error))
 		return -1;
-	if (number_queues(server, index, error) || port->driver->open(port, error))
+	if (workers_take_queues(server, port, error) || port->driver->open(port, error))
 		return -1;
 	port->shared->num_queues = port->num_queues;
 	port->shared->max_frame_bytes = port->max_frame_bytes;
@@ -151,19 +117,6 @@ static int open_ports(struct server *server, struct error *error)
 	return 0;
 }
 
-static struct worker *make_worker(struct server *server)
-{
-	struct worker *w = aligned_alloc(IXY_CACHE_LINE, (sizeof(*w) + 63) / 64 * 64);
-
-	if (!w)
-		return NULL;
-	memset(w, 0, sizeof(*w));
-	w->cpu = server->options.cpu;
-	w->adaptive = server->options.adaptive;
-	w->pool = &server->segment.pool;
-	return w;
-}
-
 static int add_sources(struct server *server)
 {
 	struct itimerspec second = {{1, 0}, {1, 0}};
@@ -182,14 +135,10 @@ static int add_sources(struct server *server)
 	server->listener_source = (struct source){listener_ready, server};
 	server->signal_source = (struct source){signal_ready, server};
 	server->timer_source = (struct source){timer_ready, server};
-	server->worker_source = (struct source){worker_ready, server};
-	return source_add(server, server->signal_fd, EPOLLIN, &server->signal_source) ||
-	                       source_add(server, server->timer_fd, EPOLLIN,
-	                                  &server->timer_source) ||
-	                       source_add(server, server->worker->event_fd, EPOLLIN,
-	                                  &server->worker_source)
-	               ? -1
-	               : 0;
+	if (source_add(server, server->signal_fd, EPOLLIN, &server->signal_source) ||
+	    source_add(server, server->timer_fd, EPOLLIN, &server->timer_source))
+		return -1;
+	return workers_open(server);
 }
 
 /* Signals are taken by signalfd; a client that is gone must not kill us by SIGPIPE. */
@@ -204,62 +153,29 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Memory, then devices, then fewer privileges. Each step undoes the ones before when it fails. */
-static int open_memory(struct server *server, struct error *error)
-{
-	const struct options *o = &server->options;
-	struct worker *w = server->worker;
-
-	if (segment_plan(&server->segment.pool, o->num_bufs, o->buf_bytes, o->hugepages, error) ||
-	    segment_open(&server->segment, o->name, error))
-		return -1;
-	if (state_open(&server->state, &w->record, server->segment.pool.num_bufs, MAX_QUEUE_PAIRS,
-	               error)) {
-		segment_close(&server->segment);
-		return -1;
-	}
-	w->word = &server->segment.header->workers[0];
-	server->segment.header->worker_count = 1;
-	w->word->state = w->adaptive ? IXY_WORKER_MAY_SLEEP : IXY_WORKER_POLLS;
-	return 0;
-}
-
 static void close_memory(struct server *server)
 {
 	segment_close(&server->segment);
 	state_close(&server->state);
 }
 
-static int start_worker(struct server *server, struct error *error)
+/* Memory, then devices, then fewer privileges. Each step undoes the ones before when it fails. */
+static int open_memory(struct server *server, struct error *error)
 {
-	struct worker *w = server->worker;
-	int failed;
+	const struct options *o = &server->options;
 
-	if (publish_tables(server))
-		return error_set(error, "out of memory");
-	failed = pthread_create(&w->thread, NULL, worker_run, w);
-	if (failed)
-		return error_set(error, "cannot start the worker: %s", strerror(failed));
-	pthread_setname_np(w->thread, "ixy-worker-0");
-	return 0;
-}
-
-/*
- * What can be promised to clients: the pool without what the ports took for their rx rings, what
- * they may hold to send, and a few bursts in the worker's hands.
- */
-static int plan_capacity(struct server *server, struct error *error)
-{
-	uint64_t left = server->worker->record.num_free, needed = 8 * BURST;
-
-	for (unsigned int i = 0; i < server->num_ports; i++)
-		needed += (uint64_t)server->ports[i].tx_slots * server->ports[i].num_queues;
-	if (left < needed + 8 * BURST)
-		return error_set(error,
-		                 "of %u buffers the ports need all but %" PRIu64
-		                 ", too few for clients; use more --bufs",
-		                 server->segment.pool.num_bufs, left > needed ? left - needed : 0);
-	server->capacity_bufs = left - needed;
+	if (segment_plan(&server->segment.pool, o->num_bufs, o->buf_bytes, o->hugepages, error) ||
+	    segment_open(&server->segment, o->name, error))
+		return -1;
+	if (state_open(&server->state, server->segment.pool.num_bufs, MAX_QUEUE_PAIRS,
+	               server->num_workers, error)) {
+		segment_close(&server->segment);
+		return -1;
+	}
+	if (workers_bind(server, error)) {
+		close_memory(server);
+		return -1;
+	}
 	return 0;
 }
 
@@ -267,16 +183,22 @@ static int open_rest(struct server *server, struct error *error)
 {
 	const struct options *o = &server->options;
 
-	if (plan_capacity(server, error))
+	if (workers_plan_capacity(server, error))
 		return -1;
-	if (worker_init(server->worker) || add_sources(server))
+	server->indirection = calloc((size_t)server->num_workers * server->num_ports,
+	                             sizeof(*server->indirection));
+	if (!server->indirection)
+		return error_set(error, "out of memory");
+	if (add_sources(server))
 		return error_set(error, "cannot make the control loop: %s", strerror(errno));
 	if (listener_open(&server->listener, o->socket_mode, &server->identity, error) ||
 	    source_add(server, server->listener.fd, EPOLLIN, &server->listener_source) ||
 	    privileges_drop(&server->identity, o->kill_offenders, error))
 		return -1;
 	segment_publish(&server->segment);
-	return start_worker(server, error);
+	if (publish_tables(server))
+		return error_set(error, "out of memory");
+	return workers_start(server, error);
 }
 
 int server_open(struct server *server, struct error *error)
@@ -288,8 +210,7 @@ int server_open(struct server *server, struct error *error)
 	raise_file_limit();
 	if (identity_find(&server->identity, o->user, o->socket_group, error))
 		return -1;
-	server->worker = make_worker(server);
-	if (!server->worker)
+	if (workers_make(server))
 		return error_set(error, "out of memory");
 	if (listener_lock(&server->listener, o->socket_dir, o->default_dir, o->name,
 	                  &server->identity, error))
@@ -309,13 +230,13 @@ no_ports:
 no_memory:
 	listener_close(&server->listener);
 no_lock:
-	free(server->worker);
+	workers_free(server);
 	return -1;
 }
 
 /* -- run ---------------------------------------------------------------------------------------- */
 
-/* Sessions came or went in this round: the worker learns of it, once for all of them. */
+/* Sessions came or went in this round: the workers learn of it, once for all of them. */
 static void settle(struct server *server)
 {
 	while (server->tables_stale) {
@@ -353,11 +274,8 @@ void server_run(struct server *server)
 
 void server_close(struct server *server)
 {
-	struct worker *w = server->worker;
-
 	sessions_end(server);
-	worker_stop(w);
-	pthread_join(w->thread, NULL);
+	workers_stop(server);
 	for (struct session *s = server->sessions, *next; s; s = next) {
 		next = s->next;
 		session_free(s); /* one whose socket cannot be closed now goes with the process */
@@ -365,10 +283,10 @@ void server_close(struct server *server)
 	close_ports(server);
 	close_memory(server);
 	listener_close(&server->listener);
-	worker_free(w);
-	free(server->tables->qps);
-	free(server->tables);
-	free(w);
+	workers_close(server);
+	workers_free(server);
+	tables_free(server->tables);
+	free(server->indirection);
 	close(server->epoll_fd);
 	close(server->signal_fd);
 	close(server->timer_fd);

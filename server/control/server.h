@@ -2,7 +2,7 @@
  * server.h - the server as its control thread sees it; everything slow hangs off this
  *
  * The control thread is the process's first one. It owns the sockets, the sessions and the tables;
- * it talks to the worker through published tables, reclaim requests, and two eventfds.
+ * it talks to the workers through published tables, reclaim requests, and two eventfds each.
  */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
@@ -47,8 +47,8 @@ struct session {
 	unsigned int num_qps;
 	struct qp *qps[IXY_MAX_QUEUE_PAIRS];
 	bool ready_due;         /* READY is to be sent when the tables are out */
-	bool published;         /* the worker knows its queue pairs */
-	bool reclaim_requested; /* CLOSING: the worker was told */
+	bool published;         /* the workers know its queue pairs */
+	bool reclaim_requested; /* CLOSING: the workers were told */
 	bool disposing;         /* a thread of its own closes the socket, which may take long */
 	uint32_t disposed;      /* it has; atomic */
 
@@ -65,11 +65,15 @@ struct server {
 	struct state state;
 	unsigned int num_ports;
 	struct port ports[IXY_MAX_PORTS];
-	struct worker *worker;
+	unsigned int num_workers;
+	struct worker *workers[IXY_MAX_WORKERS];
+	unsigned int num_queues;  /* of all ports */
+	unsigned int next_worker; /* for the next queue of a port with fewer queues than workers */
 
 	int epoll_fd, signal_fd, timer_fd;
 	int spare_fd; /* given up for a moment when there are no descriptors left */
-	struct source listener_source, signal_source, timer_source, worker_source;
+	struct source listener_source, signal_source, timer_source;
+	struct source worker_sources[IXY_MAX_WORKERS];
 	bool stopping;
 	uint64_t started_ns;
 
@@ -80,12 +84,14 @@ struct server {
 	uint64_t killed, tainted; /* shared clients thrown out: killed, or perhaps still mapping */
 	unsigned int log_lines;   /* in this second, caused by clients */
 	uint64_t promised_bufs;   /* sum of all minimums */
-	uint64_t capacity_bufs;   /* what can be promised: the pool without what ports need */
+	uint64_t capacity_bufs;   /* what can be promised, by each worker's part of the pool */
 	bool tables_stale;        /* publish at the end of this round */
-	bool sessions_stale;      /* some were closed that the worker never knew */
+	bool sessions_stale;      /* some were closed that the workers never knew */
 	struct tables *tables;    /* the published ones */
-	struct qp *indirection[IXY_MAX_PORTS][INDIRECTION_SLOTS];
-	bool qp_used[MAX_QUEUE_PAIRS]; /* entry of state.qps */
+	/* [worker * num_ports + port]: who had which entry, so that few flows move */
+	struct qp *(*indirection)[INDIRECTION_SLOTS];
+	bool qp_used[MAX_QUEUE_PAIRS];      /* entry of state.qps */
+	uint8_t qp_worker[MAX_QUEUE_PAIRS]; /* of those that are used */
 	bool reader_used[RECORD_MAX_READERS];
 };
 

@@ -235,7 +235,7 @@ void session_close(struct session *s, enum close_cause cause, const char *text)
 		if (qp->down)
 			__atomic_store_n(&qp->down->state, IXY_QP_CLOSED, __ATOMIC_RELEASE);
 		if (s->published)
-			worker_unwatch(server->worker, qp);
+			worker_unwatch(server->workers[qp->worker], qp);
 		/* a sleeping client wakes up and sees the state */
 		ssize_t written = qp->wake_fd < 0 ? 0 : write(qp->wake_fd, "", 1);
 		(void)written;
@@ -327,7 +327,7 @@ void sessions_published(struct server *server)
 			continue;
 		s->reclaim_requested = true;
 		for (unsigned int i = 0; i < s->num_qps; i++)
-			worker_reclaim(server->worker, s->qps[i]);
+			worker_reclaim(server->workers[s->qps[i]->worker], s->qps[i]);
 	}
 }
 

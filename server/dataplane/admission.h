@@ -5,8 +5,13 @@
  * buffers as are free and promised to nobody at that moment (a dynamic threshold with alpha = 1, Choudhury
  * and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998). One client
  * that keeps everything ends up with half of the unpromised buffers, n of them with n/(n+1), and a
- * newcomer always finds some. `reserved_bufs` is the sum, over all pairs, of what is missing to their
- * minimum; it is kept up to date by the two functions that change `held`.
+ * newcomer always finds some. `reserved_bufs` is the sum, over a worker's pairs, of what is missing to
+ * their minimum; it is kept up to date by the two functions that change `held`.
+ *
+ * With several workers a pair may be given buffers of any worker's part of the pool, so every part
+ * keeps what is missing to all pairs, and the threshold is that of the part from which the buffer
+ * comes. What other workers have free and owe is as they last showed it, a round ago: by a few
+ * bursts a limit may be missed, and plan_capacity() leaves room for them.
  */
 #ifndef DATAPLANE_ADMISSION_H
 #define DATAPLANE_ADMISSION_H
@@ -15,26 +20,40 @@
 
 #include "server/dataplane/worker.h"
 
-/* admission_limit - how many of @n more buffers the pair may have now */
-static inline uint32_t admission_limit(const struct worker *w, const struct qp_state *st,
-                                       uint32_t n)
+/* admission_unpromised - buffers of @source's part that are free and owed to nobody, as @w knows */
+static inline uint64_t admission_unpromised(const struct worker *w, const struct worker *source)
 {
-	uint32_t room = st->max_bufs - st->held;
-	uint32_t guaranteed = st->min_bufs > st->held ? st->min_bufs - st->held : 0;
+	uint64_t promised = w->reserved_bufs + w->reserved_elsewhere;
+	uint64_t free_bufs = w == source ? source->record.num_free
+	                                 : __atomic_load_n(&source->shown_free, __ATOMIC_RELAXED);
+
+	return free_bufs > promised ? free_bufs - promised : 0;
+}
+
+/*
+ * admission_limit - how many of @n more buffers of @source's part of the pool the pair may have now
+ *
+ * The pair may be another worker's: then it is a guess, good enough to wait for room.
+ */
+static inline uint32_t admission_limit(const struct worker *w, const struct worker *source,
+                                       const struct qp_state *st, uint32_t n)
+{
+	uint32_t held = __atomic_load_n(&st->held, __ATOMIC_RELAXED);
+	uint32_t room = st->max_bufs - held;
+	uint32_t guaranteed = st->min_bufs > held ? st->min_bufs - held : 0;
 
 	if (n > room)
 		n = room;
 	if (n <= guaranteed)
 		return n;
-	uint64_t unpromised =
-		w->record.num_free > w->reserved_bufs ? w->record.num_free - w->reserved_bufs : 0;
-	uint32_t over = st->held > st->min_bufs ? st->held - st->min_bufs : 0;
+	uint64_t unpromised = admission_unpromised(w, source);
+	uint32_t over = held > st->min_bufs ? held - st->min_bufs : 0;
 	uint64_t share = unpromised > over ? unpromised - over : 0;
 
 	return n - guaranteed <= share ? n : guaranteed + (uint32_t)share;
 }
 
-/* held and reserved_bufs are the worker's; the control thread looks at them, for ixyctl */
+/* held and reserved_bufs are the worker's; other workers look at them, and control for ixyctl */
 static inline void admission_reserve(struct worker *w, uint64_t bufs)
 {
 	__atomic_store_n(&w->reserved_bufs, bufs, __ATOMIC_RELAXED);

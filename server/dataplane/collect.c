@@ -3,18 +3,19 @@
  *
  * Law 2: indices and descriptors are read once into private memory, checked there, and only then
  * used. A broken rule stops this queue pair at once; the control thread closes the session.
+ *
+ * A client's threads may pass buffers among each other: what one queue pair holds may be freed or sent
+ * through another one of the session. Where that one is of another worker, the holder's worker is asked.
  */
 #include "server/dataplane/collect.h"
 
 #include <string.h>
 
 #include "server/dataplane/admission.h"
-#include "server/dataplane/deliver.h"
+#include "server/dataplane/cross.h"
+#include "server/dataplane/send.h"
 
 #define FREE_BUDGET 256 /* buffers taken back from one client in one round */
-
-/* A port whose queue had no room for this long is stalled: its frames are dropped, not waited for. */
-#define STALL_NS 10000000u
 
 /*
  * How many entries a ring that the client produces has for us, or -1 for an impossible index.
@@ -27,10 +28,51 @@ static int64_t entries(uint32_t tail, uint32_t seen, uint32_t head, uint32_t slo
 	return tail - head;
 }
 
+/*
+ * Which pair of @qp's session holds @buf: @qp itself almost always; another one when the client's threads
+ * pass buffers among each other; NULL when none does.
+ */
+static struct qp *owner_of(const struct worker *w, struct qp *qp, uint32_t buf)
+{
+	const struct record *r = &w->record;
+	uint16_t holder = record_holder(r, buf);
+
+	if (holder == qp->state->holder)
+		return qp;
+	if (holder == HOLDER_LENT && (qp->state->flags & QP_READONLY) &&
+	    record_reader_has(r, qp->state->reader, buf))
+		return qp;
+	for (unsigned int i = 0; i < qp->num_siblings; i++) {
+		struct qp *other = qp->siblings[i];
+
+		if (holder == other->state->holder ||
+		    (holder == HOLDER_LENT && (other->state->flags & QP_READONLY) &&
+		     record_reader_has(r, other->state->reader, buf)))
+			return other;
+	}
+	return NULL;
+}
+
+/* @buf is freed through @qp, but it is another pair's of the session. 1: done, 0: later */
+static int free_passed(struct worker *w, struct qp *qp, uint32_t buf, enum violation *violation)
+{
+	struct qp *owner = owner_of(w, qp, buf);
+
+	if (!owner) {
+		*violation = VIOLATION_HOLDER;
+		return 0;
+	}
+	if (owner->worker != w->index)
+		return cross_pass(w, owner, &(struct ixy_desc){.buf = buf}, true);
+	qp_gives_back(owner->state, &w->record, buf);
+	admission_return(w, owner->state, 1);
+	return 1;
+}
+
 static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 {
 	struct qp_state *st = qp->state;
-	uint32_t mask = qp->free_slots - 1, taken = 0;
+	uint32_t mask = qp->free_slots - 1, taken = 0, own = 0;
 	enum violation violation = VIOLATION_NONE;
 	uint32_t n = tail - st->free_head;
 
@@ -44,14 +86,16 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 		uint32_t buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
 		                               __ATOMIC_RELAXED);
 
-		if (buf >= w->record.num_bufs)
+		if (buf >= w->record.num_bufs) {
 			violation = VIOLATION_BUFFER;
-		else if (!qp_gives_back(st, &w->record, buf))
-			violation = VIOLATION_HOLDER;
-		if (violation)
+			break;
+		}
+		if (qp_gives_back(st, &w->record, buf))
+			own++;
+		else if (!free_passed(w, qp, buf, &violation))
 			break;
 	}
-	admission_return(w, st, taken);
+	admission_return(w, st, own);
 	counter_add(&qp->counters[CLIENT_FREE_BUFS], taken);
 	st->free_head += taken;
 	__atomic_store_n(&qp->down->free_head, st->free_head, __ATOMIC_RELEASE);
@@ -60,136 +104,159 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 	return taken;
 }
 
-/*
- * Checks a private copy of a transmitted descriptor and, if it is sound, makes @queue the holder.
- */
-static enum violation take_over(struct worker *w, struct qp *qp, const struct ixy_desc *desc,
-                                const struct port_queue *queue)
+/* Is what @owner sends sound? @desc is a private copy, and the buffer is the owner's. */
+static enum violation check_sent(const struct worker *w, const struct qp *owner,
+                                 const struct ixy_desc *desc)
 {
-	const struct qp_state *st = qp->state;
-	struct record *r = &w->record;
-	bool on_loan;
+	const struct qp_state *st = owner->state;
 
-	if (desc->flags & ~IXY_DESC_TX_ALLOWED)
-		return VIOLATION_FLAGS;
-	if (desc->buf >= r->num_bufs)
-		return VIOLATION_BUFFER;
-	on_loan = r->holder[desc->buf] == HOLDER_LENT;
-	if (on_loan ? !(st->flags & QP_READONLY) || !record_reader_has(r, st->reader, desc->buf)
-	            : r->holder[desc->buf] != st->holder)
-		return VIOLATION_HOLDER;
 	/* in 64 bits, although two 16-bit values cannot wrap here: the fields may grow */
 	if (desc->offset < IXY_META_BYTES || desc->len == 0 ||
 	    (uint64_t)desc->offset + desc->len > w->pool->buf_bytes)
 		return VIOLATION_BOUNDS;
 	if (st->flags & QP_READONLY) {
-		const struct delivered *was = &r->delivered[desc->buf];
+		const struct delivered *was = &w->record.delivered[desc->buf];
 
 		if (st->flags & QP_MONITOR || desc->offset != was->offset || desc->len != was->len)
 			return VIOLATION_VERDICT;
 	}
-	if (on_loan)
-		record_reader_to_device(r, st->reader, desc->buf);
-	else
-		record_move(r, desc->buf, queue->holder);
 	return VIOLATION_NONE;
 }
 
-/* Sends what take_over() let through, and shows it to monitors first. */
-static void send(struct worker *w, struct qp *qp, struct port_queue *queue,
-                 const struct port_table *table, const struct ixy_desc *descs, unsigned int n,
-                 uint64_t bytes)
+/* Makes @queue the holder of what @owner sends; false where its place in a loan cannot leave us. */
+static bool hand_over(struct worker *w, const struct qp *owner, uint32_t buf,
+                      const struct port_queue *queue)
 {
-	if (n == 0)
-		return;
-	if (table->num_monitors)
-		deliver_outgoing(w, queue, table, descs, n);
-	queue->port->driver->tx_burst(queue, descs, n);
-	counter_add(&queue->counters[PORT_TX_PACKETS], n);
-	counter_add(&queue->counters[PORT_TX_BYTES], bytes);
-	counter_add(&qp->counters[CLIENT_TX_PACKETS], n);
-	counter_add(&qp->counters[CLIENT_TX_BYTES], bytes);
+	struct record *r = &w->record;
+	bool away = queue->worker != w->index;
+
+	if (record_holder(r, buf) != HOLDER_LENT) {
+		record_move(r, buf, queue->holder);
+		return true;
+	}
+	if (away && r->loans_out == MESH_MAX_LOANS)
+		return false;
+	record_reader_to_device(r, owner->state->reader, buf, away);
+	return true;
 }
 
-static void drop(struct worker *w, struct qp *qp, struct port_queue *queue, uint32_t buf,
-                 enum port_counter reason)
+static void drop(struct worker *w, struct qp *qp, const struct qp *owner,
+                 const struct port_queue *queue, uint32_t buf, enum port_counter reason)
 {
-	record_leave(&w->record, buf);
-	counter_add(&queue->counters[reason], 1);
+	qp_gives_back(owner->state, &w->record, buf);
+	/* the counters of another worker's queue are that worker's */
+	if (queue->worker == w->index)
+		counter_add(&queue->counters[reason], 1);
 	counter_add(&qp->counters[CLIENT_TX_DROPPED], 1);
 	__atomic_store_n(&qp->drops->tx_dropped, qp->counters[CLIENT_TX_DROPPED], __ATOMIC_RELAXED);
 }
 
+/* One frame of a run. Returns whether it is to be sent; otherwise it was dropped. */
+static bool take_over(struct worker *w, struct qp *qp, const struct qp *owner,
+                      const struct port_queue *queue, const struct ixy_desc *desc, bool discard)
+{
+	const struct port *port = queue->port;
+	enum port_counter reason = PORT_TX_DROPPED;
+
+	if (desc->len < port->min_frame_bytes || desc->len > port->max_frame_bytes)
+		reason = PORT_TX_BAD;
+	else if (!discard && hand_over(w, owner, desc->buf, queue))
+		return true;
+	drop(w, qp, owner, queue, desc->buf, reason);
+	return false;
+}
+
+/*
+ * The frames at the head of @descs for which nothing special is to be done, which are almost all: held
+ * by @qp alone, whose client can write, sound, and of a length that the port sends. Hands them over and
+ * returns how many they are. Everything about the others is decided by send_run().
+ */
+static unsigned int take_plain(struct worker *w, const struct qp *qp,
+                               const struct port_queue *queue, const struct ixy_desc *descs,
+                               unsigned int n, uint64_t *bytes)
+{
+	const uint16_t own = qp->state->holder, to = queue->holder;
+	const uint32_t num_bufs = w->record.num_bufs, buf_bytes = w->pool->buf_bytes;
+	const uint32_t min = queue->port->min_frame_bytes, max = queue->port->max_frame_bytes;
+	uint16_t *holders = w->record.holder;
+	uint64_t sum = 0;
+	unsigned int k = 0;
+
+	for (; k < n; k++) {
+		const struct ixy_desc desc = descs[k];
+
+		if (desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= num_bufs ||
+		    desc.offset < IXY_META_BYTES || desc.len == 0 || desc.len < min ||
+		    desc.len > max || (uint64_t)desc.offset + desc.len > buf_bytes)
+			break;
+		if (!record_move_from(holders, desc.buf, own, to))
+			break;
+		sum += desc.len;
+	}
+	*bytes = sum;
+	return k;
+}
+
 /*
  * @n frames for one port, for which it has room (or which are to be dropped). Returns how many were
- * consumed: all, or fewer when one broke a rule. Moves those that are sent to the front of @descs.
+ * consumed: all, or fewer when one broke a rule, or has to wait until it can be passed on. Moves those
+ * that are sent to the front of @descs.
  */
 static unsigned int send_run(struct worker *w, struct qp *qp, struct port_queue *queue,
                              const struct port_table *table, struct ixy_desc *descs, unsigned int n,
                              bool discard)
 {
-	const struct port *port = queue->port;
-	unsigned int taken = 0, k = 0;
+	unsigned int taken = 0, own, k;
 	uint64_t bytes = 0;
 	enum violation violation = VIOLATION_NONE;
 
+	if (!discard && !(qp->state->flags & QP_READONLY))
+		taken = take_plain(w, qp, queue, descs, n, &bytes);
+	own = k = taken;
 	for (; taken < n; taken++) {
 		const struct ixy_desc *desc = &descs[taken];
+		struct qp *owner = NULL;
 
-		violation = take_over(w, qp, desc, queue);
+		if (desc->flags & ~IXY_DESC_TX_ALLOWED)
+			violation = VIOLATION_FLAGS;
+		else if (desc->buf >= w->record.num_bufs)
+			violation = VIOLATION_BUFFER;
+		else if (!(owner = owner_of(w, qp, desc->buf)))
+			violation = VIOLATION_HOLDER;
+		else if (owner->worker == w->index)
+			violation = check_sent(w, owner, desc);
+		else if (cross_pass(w, owner, desc, false))
+			continue;
+		else
+			break;
 		if (violation)
 			break;
-		if (discard) {
-			drop(w, qp, queue, desc->buf, PORT_TX_DROPPED);
-		} else if (desc->len < port->min_frame_bytes || desc->len > port->max_frame_bytes) {
-			drop(w, qp, queue, desc->buf, PORT_TX_BAD);
-		} else {
+		if (take_over(w, qp, owner, queue, desc, discard)) {
 			bytes += desc->len;
 			if (k != taken)
 				descs[k] = *desc;
 			k++;
 		}
+		if (owner == qp)
+			own++;
+		else
+			admission_return(w, owner->state, 1);
 	}
-	send(w, qp, queue, table, descs, k, bytes);
-	admission_return(w, qp->state, taken);
+	if (k) {
+		send_frames(w, queue, table, descs, k, bytes);
+		counter_add(&qp->counters[CLIENT_TX_PACKETS], k);
+		counter_add(&qp->counters[CLIENT_TX_BYTES], bytes);
+	}
+	admission_return(w, qp->state, own);
 	if (violation)
 		worker_violation(w, qp, violation);
 	return taken;
 }
 
-/*
- * How many of @n frames the port takes now. Without room the client waits, at most STALL_NS; then
- * *@discard is set, and its frames for this port are dropped until there is room again.
- */
-static unsigned int port_room(struct worker *w, struct port_queue *queue, unsigned int n,
-                              bool *discard)
-{
-	unsigned int room = 0;
-
-	*discard = false;
-	if (!queue->failed)
-		room = queue->port->driver->tx_room(queue, n);
-	if (room) {
-		queue->tx_progress_ns = w->now_ns;
-		return room;
-	}
-	*discard = queue->failed || w->now_ns - queue->tx_progress_ns > STALL_NS;
-	return *discard ? n : 0;
-}
-
-/* Frames at the head of @descs that go to the same port. */
-static unsigned int run_length(const struct ixy_desc *descs, unsigned int n)
-{
-	unsigned int run = 1;
-
-	while (run < n && descs[run].port == descs[0].port)
-		run++;
-	return run;
-}
-
 static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tables *tables,
                                struct ixy_desc *descs, unsigned int n)
 {
+	const struct port_table *ports = tables->workers[w->index].ports;
 	unsigned int done = 0;
 
 	while (done < n && !qp->stopped) {
@@ -203,16 +270,27 @@ static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tab
 			break;
 		}
 		queue = w->tx_queue[first->port];
-		run = run_length(first, n - done);
-		room = port_room(w, queue, run, &discard);
-		taken = room ? send_run(w, qp, queue, &tables->ports[first->port], first, room,
-		                        discard)
+		run = send_run_length(first, n - done);
+		room = send_room(w, queue, run, &discard);
+		taken = room ? send_run(w, qp, queue, &ports[first->port], first, room, discard)
 		             : 0;
 		done += taken;
 		if (taken < run)
 			break;
 	}
 	return done;
+}
+
+bool collect_passed(struct worker *w, struct qp *owner, const struct tables *tables,
+                    struct ixy_desc *desc, bool free)
+{
+	if (!free)
+		return send_burst(w, owner, tables, desc, 1) || owner->stopped;
+	if (qp_gives_back(owner->state, &w->record, desc->buf))
+		admission_return(w, owner->state, 1);
+	else
+		worker_violation(w, owner, VIOLATION_HOLDER);
+	return true;
 }
 
 static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tables *tables,
@@ -262,7 +340,7 @@ static unsigned int grant(struct worker *w, struct qp *qp)
 	if (ready > st->alloc_bufs / 2)
 		return 0;
 	n = st->alloc_bufs - ready;
-	n = admission_limit(w, st, n < BURST ? n : BURST);
+	n = admission_limit(w, w, st, n < BURST ? n : BURST);
 	n = record_take(&w->record, st->holder, bufs, n);
 	if (n == 0) {
 		w->starving = true;
@@ -313,5 +391,5 @@ bool collect_pending(const struct worker *w, const struct qp *qp)
 	 * what would happen otherwise (NO_LOOK_STARVING).
 	 */
 	return st->alloc_bufs && ready <= st->alloc_bufs / 2 &&
-	       (!w->starving || admission_limit(w, st, 1));
+	       (!w->starving || admission_limit(w, w, st, 1));
 }

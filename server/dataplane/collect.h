@@ -12,6 +12,15 @@
  */
 unsigned int collect(struct worker *w, struct qp *qp, const struct tables *tables);
 
+/*
+ * collect_passed - @owner, one of this worker's pairs, holds a buffer that its client freed, or sent as
+ * @desc says, through a pair of another worker
+ *
+ * Checks and executes that. Returns false when the port has no room: then it is to be tried again.
+ */
+bool collect_passed(struct worker *w, struct qp *owner, const struct tables *tables,
+                    struct ixy_desc *desc, bool free);
+
 /* collect_pending - looks only: has the client published anything that collect would take now? */
 bool collect_pending(const struct worker *w, const struct qp *qp);
 

@@ -3,7 +3,8 @@
  *
  * Law 1 decides who gets the buffer itself and who gets a copy: a buffer that a client can write has
  * one holder. So a frame for a writer is copied (once) for all monitors of the port; a frame for
- * readers only, or one on its way out, is lent to all of them.
+ * readers only, or one on its way out, is lent to all of them. What is for another worker's queue pair
+ * crosses to it (mesh.h), and is given or lent there.
  */
 #include "server/dataplane/deliver.h"
 
@@ -11,6 +12,7 @@
 
 #include "server/dataplane/admission.h"
 #include "server/dataplane/classify.h"
+#include "server/dataplane/cross.h"
 
 /* D: pairs with B in ixy/ring.h. Free slots of the rx ring, or 0 after a violation. */
 static uint32_t rx_room(struct worker *w, struct qp *qp, uint32_t wanted)
@@ -40,12 +42,13 @@ static void count_drop(uint64_t *shown, uint64_t *counter, uint32_t n)
 }
 
 /*
- * How many of @n buffers the pair can be given: ring, then share. Counts those that it cannot.
+ * How many of @n buffers of @source's the pair can be given: ring, then share. Counts those that it
+ * cannot.
  */
-static uint32_t grantable(struct worker *w, struct qp *qp, uint32_t n)
+static uint32_t grantable(struct worker *w, const struct worker *source, struct qp *qp, uint32_t n)
 {
 	uint32_t room = rx_room(w, qp, n);
-	uint32_t share = admission_limit(w, qp->state, room);
+	uint32_t share = admission_limit(w, source, qp->state, room);
 
 	if (room < n)
 		count_drop(&qp->drops->rx_dropped_ring, &qp->counters[CLIENT_RX_DROP_RING],
@@ -68,20 +71,18 @@ static void publish(struct worker *w, struct qp *qp, uint32_t n, uint64_t bytes)
 	worker_mark_dirty(w, qp, IXY_WAKE_RX);
 }
 
-/*
- * Hands WORKER's buffers to one pair as their sole holder; what it cannot take is freed.
- * @bytes is the sum of all lengths.
- */
-static void give(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
-                 uint64_t bytes)
+void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
+                  const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
 {
 	struct qp_state *st = qp->state;
-	uint32_t mask = qp->rx_slots - 1, k = grantable(w, qp, n);
+	uint32_t mask = qp->rx_slots - 1, k = grantable(w, source, qp, n);
 
-	for (uint32_t i = 0; i < k; i++) {
-		qp->rx_ring[(st->rx_tail + i) & mask] = descs[i];
-		record_move(&w->record, descs[i].buf, st->holder);
-	}
+	struct ixy_desc *ring = qp->rx_ring;
+	uint32_t tail = st->rx_tail;
+
+	for (uint32_t i = 0; i < k; i++)
+		ring[(tail + i) & mask] = descs[i];
+	record_move_all(&w->record, descs, k, st->holder);
 	if (st->flags & QP_READONLY)
 		for (uint32_t i = 0; i < k; i++)
 			w->record.delivered[descs[i].buf] =
@@ -96,24 +97,47 @@ static void give(struct worker *w, struct qp *qp, const struct ixy_desc *descs, 
 	}
 }
 
-/* Lends one frame to a reader, cut to its snap length. Its metadata is complete. */
-static bool lend(struct worker *w, struct qp *qp, const struct ixy_desc *desc)
+bool deliver_show(struct worker *w, const struct worker *source, struct qp *qp,
+                  const struct ixy_desc *desc)
 {
 	struct qp_state *st = qp->state;
 	struct ixy_desc *slot = &qp->rx_ring[st->rx_tail & (qp->rx_slots - 1)];
 
-	if (!grantable(w, qp, 1))
+	if (!grantable(w, source, qp, 1))
 		return false;
 	*slot = *desc;
 	if (st->snap_len && desc->len > st->snap_len) {
 		slot->len = (uint16_t)st->snap_len;
 		slot->flags |= IXY_DESC_SNAPPED;
 	}
-	record_lend(&w->record, st->reader, desc->buf);
-	w->record.delivered[desc->buf] = (struct delivered){desc->offset, desc->len};
+	if (source == w)
+		record_lend(&w->record, st->reader, desc->buf);
+	else
+		record_borrow(&w->record, st->reader, desc->buf);
 	admission_charge(w, st, 1);
 	publish(w, qp, 1, slot->len);
 	return true;
+}
+
+/* Lends one frame to a reader. Its metadata is complete. */
+static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
+                 const struct ixy_desc *desc)
+{
+	w->record.delivered[desc->buf] = (struct delivered){desc->offset, desc->len};
+	if (qp->worker == w->index)
+		deliver_show(w, w, qp, desc);
+	else
+		cross_lend(w, queue, qp, desc);
+}
+
+/* Hands WORKER's frames to a queue pair, wherever it is. */
+static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
+                 const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
+{
+	if (qp->worker == w->index)
+		deliver_give(w, w, qp, descs, n, bytes);
+	else
+		cross_give(w, queue, qp, descs, n);
 }
 
 /* Writes what readers find in the buffer's metadata. Only while no client has the buffer. */
@@ -134,8 +158,7 @@ static bool copy(struct worker *w, struct port_queue *queue, const struct port_t
                  const struct ixy_desc *desc, struct ixy_desc *to)
 {
 	/* what clients were promised is not taken for copies */
-	if (w->record.num_free <= w->reserved_bufs ||
-	    !record_take(&w->record, HOLDER_WORKER, &to->buf, 1)) {
+	if (!admission_unpromised(w, w) || !record_take(&w->record, HOLDER_WORKER, &to->buf, 1)) {
 		for (unsigned int i = 0; i < table->num_monitors; i++) {
 			struct qp *qp = table->monitors[i];
 
@@ -158,11 +181,11 @@ static bool copy(struct worker *w, struct port_queue *queue, const struct port_t
 	return true;
 }
 
-static void lend_to_monitors(struct worker *w, const struct port_table *table,
-                             const struct ixy_desc *desc)
+static void lend_to_monitors(struct worker *w, struct port_queue *queue,
+                             const struct port_table *table, const struct ixy_desc *desc)
 {
 	for (unsigned int i = 0; i < table->num_monitors; i++)
-		lend(w, table->monitors[i], desc);
+		lend(w, queue, table->monitors[i], desc);
 }
 
 /* A copy for the monitors, of which the worker is a holder until it has been lent to all of them. */
@@ -174,7 +197,7 @@ static void show_copy(struct worker *w, struct port_queue *queue, const struct p
 	if (!copy(w, queue, table, desc, &shown))
 		return;
 	stamp(w, &shown, desc->len, realtime_ns);
-	lend_to_monitors(w, table, &shown);
+	lend_to_monitors(w, queue, table, &shown);
 	record_leave(&w->record, shown.buf);
 }
 
@@ -191,17 +214,17 @@ static bool deliver_watched(struct worker *w, struct port_queue *queue,
 		return true;
 	}
 	stamp(w, desc, desc->len, realtime_ns);
-	lend_to_monitors(w, table, desc);
+	lend_to_monitors(w, queue, table, desc);
 	if (taker)
-		lend(w, taker, desc);
+		lend(w, queue, taker, desc);
 	/* the worker leaves; a loan goes on without it */
 	record_leave(&w->record, desc->buf);
 	return false;
 }
 
 /* Delivers frames to several members: those of one burst with the same target go together. */
-static void spread(struct worker *w, struct qp *const *takers, const struct ixy_desc *descs,
-                   unsigned int n)
+static void spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
+                   const struct ixy_desc *descs, unsigned int n)
 {
 	uint32_t left = n < 32 ? (1u << n) - 1 : UINT32_MAX;
 
@@ -221,7 +244,7 @@ static void spread(struct worker *w, struct qp *const *takers, const struct ixy_
 				left &= ~(1u << i);
 			}
 		}
-		give(w, qp, same, k, bytes);
+		give(w, queue, qp, same, k, bytes);
 	}
 }
 
@@ -251,7 +274,7 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 	counter_add(&queue->counters[PORT_RX_PACKETS], n);
 	counter_add(&queue->counters[PORT_RX_BYTES], bytes);
 	if (table->single && !table->num_monitors && !table->timestamp) {
-		give(w, table->single, descs, n, bytes);
+		give(w, queue, table->single, descs, n, bytes);
 		return;
 	}
 	if (table->num_members == 0)
@@ -274,7 +297,7 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 		takers[num_rest] = taker;
 		rest[num_rest++] = descs[i];
 	}
-	spread(w, takers, rest, num_rest);
+	spread(w, queue, takers, rest, num_rest);
 }
 
 void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct port_table *table,
@@ -287,13 +310,13 @@ void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct p
 
 		desc.flags = IXY_DESC_OUT;
 		desc.port = queue->port->index;
-		if (w->record.holder[desc.buf] == HOLDER_LENT) {
+		if (record_holder(&w->record, desc.buf) == HOLDER_LENT) {
 			/* somebody reads it already, with metadata of its own */
 			show_copy(w, queue, table, &desc, realtime_ns);
 			continue;
 		}
 		stamp(w, &desc, desc.len, realtime_ns);
-		lend_to_monitors(w, table, &desc);
+		lend_to_monitors(w, queue, table, &desc);
 	}
 }
 
@@ -307,7 +330,10 @@ unsigned int deliver_room(struct worker *w, const struct port_table *table, unsi
 		if (qp == seen)
 			continue;
 		seen = qp;
-		n = admission_limit(w, qp->state, rx_room(w, qp, n));
+		if (qp->worker == w->index)
+			n = admission_limit(w, w, qp->state, rx_room(w, qp, n));
+		else
+			n = cross_room(w, qp, n);
 	}
 	return n;
 }

@@ -56,11 +56,13 @@ enum violation {
 /* qp_gives_back - the pair's client leaves @buf, alone or on loan; false: it did not have it */
 static inline bool qp_gives_back(const struct qp_state *st, struct record *r, uint32_t buf)
 {
-	if (r->holder[buf] == st->holder) {
+	uint16_t holder = record_holder(r, buf);
+
+	if (holder == st->holder) {
 		record_put(r, buf);
 		return true;
 	}
-	if (r->holder[buf] == HOLDER_LENT && (st->flags & QP_READONLY) &&
+	if (holder == HOLDER_LENT && (st->flags & QP_READONLY) &&
 	    record_reader_has(r, st->reader, buf)) {
 		record_reader_done(r, st->reader, buf);
 		return true;
@@ -72,6 +74,10 @@ struct session;
 
 struct qp {
 	struct qp_state *state;
+	unsigned int worker; /* index of the one that polls it */
+	/* all pairs of the session, this one included: a client may pass buffers between them */
+	struct qp *const *siblings;
+	unsigned int num_siblings;
 	struct ixy_down_index *down;
 	const struct ixy_up_index *up;
 	struct ixy_desc *rx_ring;
@@ -85,6 +91,8 @@ struct qp {
 	bool dirty;            /* worker: on the wake list */
 	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
 	uint64_t last_wake_ns; /* worker */
+	uint32_t wakes_asked;  /* worker: how often it asked the waker thread to wake the client */
+	uint32_t wakes_done;   /* waker: how often it did; atomic */
 	struct ixy_down_counters *drops; /* shown to the client */
 	uint64_t counters[CLIENT_NUM_COUNTERS];
 

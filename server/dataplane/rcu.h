@@ -1,7 +1,7 @@
 /*
- * rcu.h - liburcu (QSBR flavour) between one control thread and one worker
+ * rcu.h - liburcu (QSBR flavour) between one control thread and the workers
  *
- * The worker is quiescent between rounds and offline while it sleeps. liburcu orders this with
+ * A worker is quiescent between rounds and offline while it sleeps. liburcu orders this with
  * fences that ThreadSanitizer cannot see, since the library is not instrumented; in such a build the
  * same order is shown to it by a read-modify-write on a word of the worker.
  */
@@ -60,14 +60,16 @@ static inline void rcu_publish(struct worker *w, struct tables *tables)
 	__atomic_store_n(&w->tables, tables, __ATOMIC_RELEASE);
 }
 
-/* control: returns when the worker does not use anything that was published before */
-static inline void rcu_wait(struct worker *w)
+/* control: returns when no worker uses anything that was published before */
+static inline void rcu_wait(struct worker *const *workers, unsigned int num_workers)
 {
 	synchronize_rcu();
 #ifdef RCU_SHOW_TSAN
-	__atomic_load_n(&w->rcu_shown, __ATOMIC_ACQUIRE);
+	for (unsigned int i = 0; i < num_workers; i++)
+		__atomic_load_n(&workers[i]->rcu_shown, __ATOMIC_ACQUIRE);
 #else
-	(void)w;
+	(void)workers;
+	(void)num_workers;
 #endif
 }
 

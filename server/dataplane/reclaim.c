@@ -1,8 +1,9 @@
 /*
  * reclaim.c - takes back what a client held that is gone; in slices, between the rounds
  *
- * The record says what the client held, whatever state its rings are in. The queue pair is out of
- * the tables already: nothing is added to what it holds while this runs.
+ * The record says what the client held, whatever state its rings are in. The queue pair is out of all
+ * workers' tables already, and what they had sent to it was taken before: nothing is added to what it
+ * holds while this runs.
  */
 #include "server/dataplane/reclaim.h"
 
@@ -28,6 +29,8 @@ static void finish(struct worker *w, struct qp *qp)
 	uint64_t one = 1;
 	ssize_t written;
 
+	if (!waker_done_with(qp))
+		return; /* in the next round, then */
 	forget_dirty(w, qp);
 	if (qp->joined)
 		admission_reserve(w, w->reserved_bufs - qp->state->min_bufs);

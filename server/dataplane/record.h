@@ -2,9 +2,13 @@
  * record.h - who holds which buffer: the one place where a buffer changes hands
  *
  * Law 1: a buffer is free or has holders, and the server alone keeps that record. Each hand-over is
- * one function of this file. A record belongs to one worker, and only that worker's thread calls
- * these functions (the control thread before the worker starts and after it ended). Nothing here
- * blocks, allocates or logs.
+ * one function of this file. The arrays are shared by all workers, but each entry has one owner at a
+ * time (mesh.h): a worker changes the entries of the buffers that its own queue pairs, device queues
+ * and hands hold, the loans that it made, and the free ones of its part of the pool. What it cannot
+ * change it sends to the worker that can. Others may look at an entry: the answer "the holder is my
+ * queue pair" is certain, since only its worker ever says so, and any other answer means "not mine".
+ * The control thread calls these functions before the workers start and after they ended. Nothing
+ * here blocks, allocates or logs.
  *
  *            record_take              record_move                  record_lend
  *    FREE ---------------> WORKER ---------------> QP n      WORKER ------> LENT (n readers,
@@ -14,8 +18,8 @@
  *     |    `-----------> DEVICE q <-----------------'                             |
  *     `--- record_put, record_leave, record_reader_done (last one out frees) <--'
  *
- * A buffer costs 12 bytes here (holder 2, lent count 2, free stack 4, delivered 4), and one bit
- * for each reader that is attached.
+ * A buffer costs 12 bytes here (holder 2, lender and lent count 2, free stack 4, delivered 4), and one
+ * bit for each reader that is attached.
  */
 #ifndef DATAPLANE_RECORD_H
 #define DATAPLANE_RECORD_H
@@ -23,13 +27,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ixy/abi.h>
+
 /* Values of holder[]. Queue pairs lie between. */
 #define HOLDER_FREE         0
 #define HOLDER_QP_FIRST     1
 #define HOLDER_QP_LAST      0xfeff
 #define HOLDER_DEVICE_FIRST 0xff00 /* one for each port queue */
 #define HOLDER_DEVICE_LAST  0xfffd
-#define HOLDER_WORKER       0xfffe /* in the worker's hands, within one round */
+#define HOLDER_WORKER       0xfffe /* in a worker's hands, or on the way from one to another */
 #define HOLDER_LENT         0xffff /* several holders, or one that is a reader of a loan */
 
 #define RECORD_MAX_READERS 128 /* reader queue pairs at one time */
@@ -40,23 +46,54 @@ struct delivered {
 	uint16_t len;
 };
 
+struct mesh;
+
 struct record {
-	uint32_t num_bufs;
+	uint32_t num_bufs; /* of all workers */
+	uint32_t first;    /* this worker's part of the pool: [first, first + num_own) */
+	uint32_t num_own;
+	uint32_t part; /* the size of a worker's part; the last one has the rest as well */
+	unsigned int worker;
+	unsigned int num_workers;
+	struct mesh *mesh;
+
 	uint32_t num_free;
 	uint32_t *free_stack; /* ids of free buffers, [0, num_free) */
-	uint16_t *holder;     /* by id */
-	uint16_t *lent;       /* number of holders, where holder is HOLDER_LENT */
+	uint32_t loans_out;   /* places in loans of this worker's that are with other workers */
+
+	/* of all workers */
+	uint16_t *holder; /* by id */
+	uint16_t *lent; /* where holder is LENT: the lender in the high byte, holders in the low */
 	struct delivered *delivered;
 	uint64_t *readers[RECORD_MAX_READERS]; /* bit per buffer: this reader has it on loan */
 };
+_Static_assert(RECORD_MAX_READERS + 2 < 256, "all readers, a device and a worker in eight bits");
+
+/* mesh_back - tells worker @to that this one is done with @buf (mesh.h) */
+void mesh_back(struct mesh *mesh, unsigned int to, uint32_t buf);
 
 /*
- * record_set - the only place where holder[] is written; atomic, since the control thread counts
- * holders while the worker runs (ixyctl show pool). A plain store on every machine.
+ * record_set - how holder[] is written, in this file only; atomic, since other workers and the control
+ * thread (ixyctl show pool) look at it. A plain store on every machine. The loops over a burst keep in
+ * registers what the compiler would load again after each of these stores.
  */
 static inline void record_set(struct record *r, uint32_t buf, uint16_t holder)
 {
 	__atomic_store_n(&r->holder[buf], holder, __ATOMIC_RELAXED);
+}
+
+/* record_holder - who has @buf, as far as this worker can tell */
+static inline uint16_t record_holder(const struct record *r, uint32_t buf)
+{
+	return __atomic_load_n(&r->holder[buf], __ATOMIC_RELAXED);
+}
+
+/* record_home - the worker of whose part of the pool @buf is */
+static inline unsigned int record_home(const struct record *r, uint32_t buf)
+{
+	unsigned int home = buf / r->part;
+
+	return home < r->num_workers ? home : r->num_workers - 1;
 }
 
 /* record_take - free buffers for @holder (WORKER or a device); returns how many, up to @n */
@@ -67,17 +104,23 @@ static inline unsigned int record_take(struct record *r, uint16_t holder, uint32
 		n = r->num_free;
 	r->num_free -= n;
 	const uint32_t *top = r->free_stack + r->num_free;
+	uint16_t *holders = r->holder;
 	/* the last one freed comes first: it is the one that is still in a cache */
 	for (unsigned int i = 0; i < n; i++) {
 		bufs[i] = top[n - 1 - i];
-		record_set(r, bufs[i], holder);
+		__atomic_store_n(&holders[bufs[i]], holder, __ATOMIC_RELAXED);
 	}
 	return n;
 }
 
-/* record_put - the sole holder (WORKER or a device) gives @buf back */
+/* record_put - the sole holder gives @buf back, to the part of the pool of which it is */
 static inline void record_put(struct record *r, uint32_t buf)
 {
+	if (buf - r->first >= r->num_own) {
+		record_set(r, buf, HOLDER_WORKER);
+		mesh_back(r->mesh, record_home(r, buf), buf);
+		return;
+	}
 	record_set(r, buf, HOLDER_FREE);
 	r->free_stack[r->num_free++] = buf;
 }
@@ -88,20 +131,67 @@ static inline void record_move(struct record *r, uint32_t buf, uint16_t to)
 	record_set(r, buf, to);
 }
 
+/*
+ * record_move_from - record_move, if @from is the sole holder of @buf, which has to exist
+ *
+ * @holders is the record's holder[], in a register of the caller's loop.
+ */
+static inline bool record_move_from(uint16_t *holders, uint32_t buf, uint16_t from, uint16_t to)
+{
+	if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) != from)
+		return false;
+	__atomic_store_n(&holders[buf], to, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* record_lender - the worker that keeps the count of a loan; constant while the loan lasts */
+static inline unsigned int record_lender(const struct record *r, uint32_t buf)
+{
+	return __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED) >> 8;
+}
+
+/* The lender's: adds @n (or takes one away) to the holders of a loan; returns how many there are. */
+static inline unsigned int record_count_loan(struct record *r, uint32_t buf, int n)
+{
+	uint16_t lent = (uint16_t)(r->lent[buf] + n);
+
+	__atomic_store_n(&r->lent[buf], lent, __ATOMIC_RELAXED);
+	return lent & 0xff;
+}
+
 /* record_unlend - one of the holders of a loan is done; the last one frees it */
 static inline void record_unlend(struct record *r, uint32_t buf)
 {
-	if (--r->lent[buf] == 0)
+	unsigned int lender = record_lender(r, buf);
+
+	if (lender != r->worker)
+		mesh_back(r->mesh, lender, buf);
+	else if (record_count_loan(r, buf, -1) == 0)
 		record_put(r, buf);
 }
 
 /* record_leave - a holder that is no queue pair is done with @buf: sole, or one of a loan's */
 static inline void record_leave(struct record *r, uint32_t buf)
 {
-	if (r->holder[buf] == HOLDER_LENT)
+	if (record_holder(r, buf) == HOLDER_LENT)
 		record_unlend(r, buf);
 	else
 		record_put(r, buf);
+}
+
+/* record_came_back - another worker, which had @buf or a place in its loan, is done with it */
+static inline void record_came_back(struct record *r, uint32_t buf)
+{
+	if (record_holder(r, buf) == HOLDER_LENT)
+		r->loans_out--;
+	record_leave(r, buf);
+}
+
+/* record_arrived - a place in a loan that was away comes to a device queue of this worker */
+static inline void record_arrived(struct record *r, uint32_t buf)
+{
+	if (record_holder(r, buf) == HOLDER_LENT && record_lender(r, buf) == r->worker)
+		r->loans_out--;
 }
 
 /* record_device_done - a device has finished with a buffer that was given to it to send */
@@ -110,37 +200,106 @@ static inline void record_device_done(struct record *r, uint32_t buf)
 	record_leave(r, buf);
 }
 
+/* record_device_done_all - record_device_done for each of @descs */
+static inline void record_device_done_all(struct record *r, const struct ixy_desc *descs,
+                                          unsigned int n)
+{
+	uint32_t *stack = r->free_stack, num_free = r->num_free;
+	const uint32_t first = r->first, num_own = r->num_own;
+	uint16_t *holders = r->holder;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t buf = descs[i].buf;
+
+		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) != HOLDER_LENT &&
+		    buf - first < num_own) {
+			__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
+			stack[num_free++] = buf;
+		} else {
+			r->num_free = num_free;
+			record_leave(r, buf);
+			num_free = r->num_free;
+		}
+	}
+	r->num_free = num_free;
+}
+
+/* record_move_all - @descs change from one sole holder to another */
+static inline void record_move_all(struct record *r, const struct ixy_desc *descs, unsigned int n,
+                                   uint16_t to)
+{
+	uint16_t *holders = r->holder;
+
+	for (unsigned int i = 0; i < n; i++)
+		__atomic_store_n(&holders[descs[i].buf], to, __ATOMIC_RELAXED);
+}
+
+/* Bits of a reader are set and cleared by its worker, and looked at by the others. */
 static inline bool record_reader_has(const struct record *r, unsigned int reader, uint32_t buf)
 {
-	return r->readers[reader][buf / 64] >> (buf % 64) & 1;
+	return __atomic_load_n(&r->readers[reader][buf / 64], __ATOMIC_RELAXED) >> (buf % 64) & 1;
+}
+
+static inline void record_reader_set(struct record *r, unsigned int reader, uint32_t buf, bool has)
+{
+	uint64_t *word = &r->readers[reader][buf / 64], bit = 1ull << (buf % 64);
+
+	__atomic_store_n(word, has ? *word | bit : *word & ~bit, __ATOMIC_RELAXED);
+}
+
+/* record_begin_loan - the sole holder, WORKER or a device of this worker, becomes one of a loan's */
+static inline void record_begin_loan(struct record *r, uint32_t buf)
+{
+	if (record_holder(r, buf) == HOLDER_LENT)
+		return;
+	__atomic_store_n(&r->lent[buf], (uint16_t)(r->worker << 8 | 1), __ATOMIC_RELAXED);
+	record_set(r, buf, HOLDER_LENT);
 }
 
 /*
  * record_lend - reader number @reader gets @buf on loan
  *
- * The buffer is WORKER's, a device's or already lent. If it had a sole holder, that one stays as
- * one of the holders of the loan and has to leave it by record_leave.
+ * The buffer is WORKER's, a device's or already lent by this worker. If it had a sole holder, that
+ * one stays as one of the holders of the loan and has to leave it by record_leave.
  */
 static inline void record_lend(struct record *r, unsigned int reader, uint32_t buf)
 {
-	if (r->holder[buf] != HOLDER_LENT) {
-		record_set(r, buf, HOLDER_LENT);
-		r->lent[buf] = 1;
-	}
-	r->lent[buf]++;
-	r->readers[reader][buf / 64] |= 1ull << (buf % 64);
+	record_begin_loan(r, buf);
+	record_count_loan(r, buf, 1);
+	record_reader_set(r, reader, buf, true);
 }
 
-/* record_reader_to_device - a reader that has @buf on loan passes its place on to a device */
-static inline void record_reader_to_device(struct record *r, unsigned int reader, uint32_t buf)
+/* record_lend_out - a place in the loan for a reader of another worker, which is told of it */
+static inline void record_lend_out(struct record *r, uint32_t buf)
 {
-	r->readers[reader][buf / 64] &= ~(1ull << (buf % 64));
+	record_begin_loan(r, buf);
+	record_count_loan(r, buf, 1);
+	r->loans_out++;
+}
+
+/* record_borrow - a reader of this worker takes the place that another worker lent it */
+static inline void record_borrow(struct record *r, unsigned int reader, uint32_t buf)
+{
+	record_reader_set(r, reader, buf, true);
+}
+
+/*
+ * record_reader_to_device - a reader that has @buf on loan passes its place on to a device queue
+ *
+ * @away: of another worker.
+ */
+static inline void record_reader_to_device(struct record *r, unsigned int reader, uint32_t buf,
+                                           bool away)
+{
+	record_reader_set(r, reader, buf, false);
+	if (away && record_lender(r, buf) == r->worker)
+		r->loans_out++;
 }
 
 /* record_reader_done - reader number @reader, which has @buf on loan, gives it back */
 static inline void record_reader_done(struct record *r, unsigned int reader, uint32_t buf)
 {
-	r->readers[reader][buf / 64] &= ~(1ull << (buf % 64));
+	record_reader_set(r, reader, buf, false);
 	record_unlend(r, buf);
 }
 

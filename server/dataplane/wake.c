@@ -13,11 +13,12 @@
 #include <ixy/ring.h>
 
 #include "server/dataplane/collect.h"
+#include "server/dataplane/cross.h"
 #include "server/dataplane/rcu.h"
 
 #define FENCE_INTERVAL_NS 1000u
-#define WAKE_INTERVAL_NS  20000u /* per client */
-#define WAKE_BUDGET       8      /* per round; each costs a write(2), about a microsecond */
+#define WAKE_INTERVAL_NS  20000u /* per client, and per worker */
+#define WAKE_BUDGET       2      /* per round; each costs a write(2), about a microsecond */
 #define EVENTS            32
 
 /* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
@@ -26,38 +27,51 @@
 #define EVENT_DOORBELL 2u /* struct qp */
 #define EVENT_MASK     3ull
 
-static bool wake(struct worker *w, struct qp *qp, unsigned int *budget)
+void wake_write(const struct qp *qp)
 {
 	char byte = 0;
-	ssize_t written;
-
-	if (*budget == 0 || w->now_ns - qp->last_wake_ns < WAKE_INTERVAL_NS)
-		return false;
-	--*budget;
-	qp->last_wake_ns = w->now_ns;
 	/* a full pipe is readable, which is all that is wanted */
-	written = write(qp->wake_fd, &byte, 1);
+	ssize_t written = write(qp->wake_fd, &byte, 1);
+
 	(void)written;
+}
+
+/* What the round's budget does not cover is the waker's. */
+static bool wake(struct worker *w, struct qp *qp, unsigned int *budget, bool *asked)
+{
+	if (w->now_ns - qp->last_wake_ns < WAKE_INTERVAL_NS)
+		return false;
+	if (*budget) {
+		--*budget;
+		wake_write(qp);
+	} else if (waker_ask(&w->waker, qp)) {
+		*asked = true;
+	} else {
+		return false;
+	}
+	qp->last_wake_ns = w->now_ns;
 	counter_add(&qp->counters[CLIENT_WAKEUPS], 1);
 	return true;
 }
 
-uint64_t wake_clients(struct worker *w, bool busy)
+uint64_t wake_all(struct worker *w, bool busy)
 {
 	unsigned int budget = WAKE_BUDGET, kept = 0;
-	uint64_t due = NEVER_NS;
+	bool asked = false;
+	uint64_t due;
 
-	if (w->num_dirty == 0)
+	if (w->num_dirty == 0 && w->mesh.unwoken == 0)
 		return NEVER_NS;
 	if (busy && w->now_ns - w->last_fence_ns < FENCE_INTERVAL_NS)
 		return w->last_fence_ns + FENCE_INTERVAL_NS;
 	ixy_full_fence();
 	w->last_fence_ns = w->now_ns;
+	due = cross_wake(w, WAKE_INTERVAL_NS);
 	for (unsigned int i = 0; i < w->num_dirty; i++) {
 		struct qp *qp = w->dirty[i];
 		uint32_t wanted = __atomic_load_n(&qp->up->wake, __ATOMIC_RELAXED);
 
-		if (!qp->stopped && (wanted & qp->events) && !wake(w, qp, &budget)) {
+		if (!qp->stopped && (wanted & qp->events) && !wake(w, qp, &budget, &asked)) {
 			uint64_t at = qp->last_wake_ns + WAKE_INTERVAL_NS;
 
 			due = at < due ? at : due;
@@ -68,6 +82,8 @@ uint64_t wake_clients(struct worker *w, bool busy)
 		qp->events = 0;
 	}
 	w->num_dirty = kept;
+	if (asked)
+		waker_kick(&w->waker);
 	return due;
 }
 
@@ -77,8 +93,10 @@ static bool anything_to_do(struct worker *w, const struct tables *tables)
 	if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) ||
 	    __atomic_load_n(&w->reclaim_request, __ATOMIC_ACQUIRE) || rcu_tables(w) != tables)
 		return true;
-	for (unsigned int i = 0; tables && i < tables->num_qps; i++)
-		if (collect_pending(w, tables->qps[i]))
+	if (w->num_workers > 1 && cross_pending(w))
+		return true;
+	for (unsigned int i = 0; tables && i < tables->workers[w->index].num_qps; i++)
+		if (collect_pending(w, tables->workers[w->index].qps[i]))
 			return true;
 	return false;
 }
@@ -112,6 +130,8 @@ static void handle(struct worker *w, const struct epoll_event *event)
 		look_at_device(w, pointer);
 		break;
 	case EVENT_DOORBELL:
+		/* the kernel orders this too, but tells nobody (ThreadSanitizer) */
+		__atomic_load_n(&w->watched, __ATOMIC_ACQUIRE);
 		drain_doorbell(w, pointer);
 		break;
 	default:
@@ -149,6 +169,7 @@ int worker_watch(struct worker *w, struct qp *qp)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uintptr_t)qp | EVENT_DOORBELL};
 
+	__atomic_fetch_add(&w->watched, 1, __ATOMIC_RELEASE);
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, qp->doorbell_fd, &event) ? -errno : 0;
 }
 

@@ -1,17 +1,20 @@
-/* wake.h - waking clients, and the worker's own sleep */
+/* wake.h - waking clients and other workers, and the worker's own sleep */
 #ifndef DATAPLANE_WAKE_H
 #define DATAPLANE_WAKE_H
 
 #include "server/dataplane/worker.h"
 
 /*
- * wake_clients - wakes those to whom something was published and who sleep for it
+ * wake_all - wakes those to whom something was published and who sleep for it
  *
  * Fences at most once per microsecond while there is work (@busy). At most one wake-up per client in
- * 20 us and a few per round; what is due later stays on the list. Returns when the next is due, in
- * ns of CLOCK_MONOTONIC, or NEVER_NS.
+ * 20 us, and a few per round by the worker itself, the rest by its waker; what is due later stays on the
+ * list. Returns when the next is due, in ns of CLOCK_MONOTONIC, or NEVER_NS.
  */
-uint64_t wake_clients(struct worker *w, bool busy);
+uint64_t wake_all(struct worker *w, bool busy);
+
+/* wake_write - wakes the client of @qp; the worker, or its waker */
+void wake_write(const struct qp *qp);
 
 /*
  * worker_sleep - sleeps until a doorbell, a device, a command or @until_ns, whichever is first

@@ -9,6 +9,7 @@
 
 #include "server/dataplane/admission.h"
 #include "server/dataplane/collect.h"
+#include "server/dataplane/cross.h"
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/rcu.h"
 #include "server/dataplane/reclaim.h"
@@ -109,22 +110,26 @@ static void take_reclaim_requests(struct worker *w)
 	}
 }
 
+void worker_join(struct worker *w, struct qp *qp)
+{
+	if (qp->joined)
+		return;
+	qp->joined = true;
+	admission_reserve(w, w->reserved_bufs + qp->state->min_bufs);
+}
+
 /* New tables: new pairs' minimums count, and ports learn that somebody listens. */
 static void adopt(struct worker *w, const struct tables *tables)
 {
-	w->last_generation = tables->generation;
-	for (unsigned int i = 0; i < tables->num_qps; i++) {
-		struct qp *qp = tables->qps[i];
+	const struct worker_table *view = &tables->workers[w->index];
 
-		if (!qp->joined) {
-			qp->joined = true;
-			admission_reserve(w, w->reserved_bufs + qp->state->min_bufs);
-		}
-	}
+	w->last_generation = tables->generation;
+	for (unsigned int i = 0; i < view->num_qps; i++)
+		worker_join(w, view->qps[i]);
 	for (unsigned int i = 0; i < w->num_queues; i++) {
 		struct port_queue *queue = w->queues[i];
 
-		if (queue->port->driver->attached && tables->ports[queue->port->index].num_members)
+		if (queue->port->driver->attached && view->ports[queue->port->index].num_members)
 			queue->port->driver->attached(queue);
 	}
 }
@@ -165,11 +170,12 @@ static unsigned int poll_port(struct worker *w, struct port_queue *queue,
 /* Everybody in turn is first: where a port has little room, nobody gets all of it. */
 static unsigned int collect_all(struct worker *w, const struct tables *tables)
 {
-	unsigned int n = tables->num_qps, at = w->first_qp < n ? w->first_qp : 0, work = 0;
+	const struct worker_table *view = &tables->workers[w->index];
+	unsigned int n = view->num_qps, at = w->first_qp < n ? w->first_qp : 0, work = 0;
 
 	w->first_qp = at + 1;
 	for (unsigned int i = 0; i < n; i++) {
-		struct qp *qp = tables->qps[at];
+		struct qp *qp = view->qps[at];
 
 		if (!qp->stopped)
 			work += collect(w, qp, tables);
@@ -181,17 +187,21 @@ static unsigned int collect_all(struct worker *w, const struct tables *tables)
 
 static unsigned int round_of_work(struct worker *w, const struct tables *tables)
 {
+	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work = 0;
 
 	w->starving = false;
 	if (__atomic_load_n(&w->reclaim_request, __ATOMIC_RELAXED))
 		take_reclaim_requests(w);
+	/* after the requests were taken: what was sent to those pairs is out of the rings now */
+	if (w->num_workers > 1)
+		work += cross_receive(w, tables);
 	if (w->reclaiming) {
 		reclaim_slice(w);
 		work++;
 	}
 	for (unsigned int i = 0; i < w->num_queues; i++)
-		work += poll_port(w, w->queues[i], &tables->ports[w->queues[i]->port->index]);
+		work += poll_port(w, w->queues[i], &view->ports[w->queues[i]->port->index]);
 	work += collect_all(w, tables);
 	for (unsigned int i = 0; i < w->num_queues; i++) {
 		struct port_queue *queue = w->queues[i];
@@ -199,6 +209,8 @@ static unsigned int round_of_work(struct worker *w, const struct tables *tables)
 		if (queue->port->driver->poll && !queue->failed)
 			queue->port->driver->poll(queue, w->now_ns);
 	}
+	if (w->num_workers > 1)
+		cross_flush(w);
 	return work;
 }
 
@@ -283,7 +295,7 @@ void *worker_run(void *argument)
 		if (tables->generation != w->last_generation)
 			adopt(w, tables);
 		work = round_of_work(w, tables);
-		wake_due = wake_clients(w, work != 0);
+		wake_due = wake_all(w, work != 0);
 		if (work) {
 			w->idle_since_ns = 0;
 		} else {

@@ -1,5 +1,5 @@
 /*
- * worker.h - one poll thread: its ports' queues, its clients' queue pairs, its part of the pool
+ * worker.h - one poll thread: its ports' queues, its queue pairs of clients, its part of the pool
  *
  * All data-plane state hangs off struct worker; there are no global variables. Everything here is
  * the worker's own unless a comment says otherwise.
@@ -14,31 +14,39 @@
 #include <ixy/abi.h>
 
 #include "server/dataplane/clock.h"
+#include "server/dataplane/mesh.h"
 #include "server/dataplane/qp.h"
 #include "server/dataplane/record.h"
 #include "server/dataplane/tables.h"
+#include "server/dataplane/waker.h"
 #include "server/driver/driver.h"
 
-#define MAX_QUEUE_PAIRS 4096 /* of all clients */
 #define MAX_PORT_QUEUES (HOLDER_DEVICE_LAST - HOLDER_DEVICE_FIRST + 1)
 
 struct worker {
 	/* constant while the worker runs */
 	unsigned int index;
-	int cpu; /* -1: not pinned */
+	unsigned int num_workers;
+	struct worker *const *workers; /* all, by index */
+	int cpu;                       /* -1: not pinned */
 	bool adaptive;
 	const struct pool_view *pool;
 	struct ixy_worker_word *word; /* in the header, read by clients */
 	unsigned int num_queues;      /* port queues that this worker polls */
 	struct port_queue *queues[MAX_PORT_QUEUES];
 	unsigned int num_ports;
-	struct port_queue *tx_queue[IXY_MAX_PORTS]; /* where frames for each port go */
+	/* where frames for each port go; may be polled by another worker */
+	struct port_queue *tx_queue[IXY_MAX_PORTS];
 	int epoll_fd;   /* doorbells, devices, commands; used when it sleeps */
 	int command_fd; /* eventfd: control -> worker, "look at the commands" */
 	int event_fd;   /* eventfd: worker -> control, "look at violations and reclaims" */
 
 	struct record record;
+	struct mesh mesh;
+	struct waker waker;
 	uint64_t reserved_bufs; /* free buffers that are promised to clients below their minimum */
+	uint64_t
+		reserved_elsewhere; /* the other workers' reserved_bufs, as of this round's start */
 	struct fast_clock clock;
 	uint64_t now_ns;
 
@@ -56,13 +64,19 @@ struct worker {
 	bool slept;             /* in the round before */
 	bool starving;          /* in this round a client could not be granted what it asked for */
 
+	/* shared with other workers; atomic */
+	uint32_t __attribute__((aligned(IXY_CACHE_LINE)))
+	shown_free; /* record.num_free as of the end of the last round */
+
 	/* shared with the control thread; atomic */
 	struct tables *tables; /* RCU */
 	struct qp
 		*reclaim_request; /* list through reclaim_link: control pushes, worker takes all */
 	uint32_t stop;
+	uint32_t watched;   /* queue pairs ever watched: orders what was written to a pair before */
 	uint32_t rcu_shown; /* rcu.h, for ThreadSanitizer alone */
 	pthread_t thread;
+	bool running; /* control */
 };
 
 /* worker_init - makes descriptors and clock; the caller fills the constants. -1 with errno */
@@ -70,6 +84,9 @@ int worker_init(struct worker *worker);
 
 /* worker_free - closes what worker_init made */
 void worker_free(struct worker *worker);
+
+/* worker_join - the minimum of @qp, which is new, is promised from now on; worker, any number of times */
+void worker_join(struct worker *worker, struct qp *qp);
 
 /*
  * worker_watch, worker_unwatch - a sleeping worker is to be woken by the doorbell of @qp, or not any

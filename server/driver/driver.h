@@ -45,6 +45,7 @@ struct pool_view {
 struct port_queue {
 	struct port *port;
 	uint16_t index;
+	uint16_t worker;       /* index of the worker that polls it */
 	uint16_t holder;       /* HOLDER_DEVICE_FIRST + n: this queue, in the record */
 	struct record *record; /* of the worker that polls this queue */
 	const struct pool_view *pool;
@@ -52,6 +53,7 @@ struct port_queue {
 	uint64_t tx_progress_ns; /* worker: when the queue last had room */
 	uint64_t rx_progress_ns; /* worker: when all members last had room (can_wait) */
 	bool failed;             /* the driver: device gone; it is not called any more */
+	uint32_t closed;         /* worker, for the others: failed, or stalled; atomic */
 	void *state;             /* the driver's own, for this queue */
 };
 
@@ -73,6 +75,11 @@ struct driver {
 	const char *name;  /* "null" in --port p=null:... */
 	const char *usage; /* "null:[size=64,...]", for --help */
 	bool takes_arg;    /* "pcap:FILE,...": the first item is not an option */
+	/*
+	 * Files: all such ports are the first worker's. They wait for room in a client's ring, and only
+	 * one worker at a time can know how much of it is not promised to frames underway.
+	 */
+	bool first_worker;
 
 	/*
 	 * check - validates the configuration and the machine, and changes nothing (--check,

@@ -217,8 +217,7 @@ static unsigned int null_tx_room(struct port_queue *queue, unsigned int n)
 
 static void null_tx_burst(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++)
-		record_device_done(queue->record, descs[i].buf);
+	record_device_done_all(queue->record, descs, n);
 }
 
 static uint64_t null_due_ns(const struct port_queue *queue, uint64_t now_ns)

@@ -322,6 +322,7 @@ const struct driver pcap_driver = {
 	.usage = "pcap:IN|none[,out=OUT,loop=N,rate=PPS|capture,start=attach|now,"
 		 "format=pcap|pcapng]",
 	.takes_arg = true,
+	.first_worker = true,
 	.check = pcap_check,
 	.open = pcap_open,
 	.close = pcap_close,

@@ -19,7 +19,8 @@ static uint64_t place(uint64_t *end, uint64_t bytes)
 	return at;
 }
 
-static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps)
+static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps,
+                    uint32_t num_workers)
 {
 	uint64_t n = num_bufs, end = PAGE;
 
@@ -30,6 +31,7 @@ static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps)
 	h->num_bufs = num_bufs;
 	h->num_qps = num_qps;
 	h->num_readers = RECORD_MAX_READERS;
+	h->num_workers = num_workers;
 	h->reader_bytes = ((n + 63) / 64 * 8 + PAGE - 1) / PAGE * PAGE;
 	h->holder_offset = place(&end, n * sizeof(uint16_t));
 	h->lent_offset = place(&end, n * sizeof(uint16_t));
@@ -41,30 +43,36 @@ static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps)
 	h->next_session = 1;
 }
 
-static void bind_record(struct record *record, struct state_header *h)
+void state_bind(struct state *state, struct record *record, unsigned int worker)
 {
+	struct state_header *h = state->header;
 	char *base = (char *)h;
 
 	record->num_bufs = h->num_bufs;
+	record->worker = worker;
+	record->num_workers = h->num_workers;
+	record->part = h->num_bufs / h->num_workers;
+	record->first = worker * record->part;
+	record->num_own = worker + 1 < h->num_workers ? record->part : h->num_bufs - record->first;
 	record->holder = (uint16_t *)(void *)(base + h->holder_offset);
 	record->lent = (uint16_t *)(void *)(base + h->lent_offset);
-	record->free_stack = (uint32_t *)(void *)(base + h->free_stack_offset);
+	record->free_stack = (uint32_t *)(void *)(base + h->free_stack_offset) + record->first;
 	record->delivered = (struct delivered *)(void *)(base + h->delivered_offset);
 	for (unsigned int i = 0; i < RECORD_MAX_READERS; i++)
 		record->readers[i] =
 			(uint64_t *)(void *)(base + h->readers_offset + i * h->reader_bytes);
 	record->num_free = 0;
-	/* so that the first one taken is buffer 0 */
-	for (uint32_t buf = h->num_bufs; buf-- > 0;)
+	/* so that the first one taken is the first of the part */
+	for (uint32_t buf = record->first + record->num_own; buf-- > record->first;)
 		record_put(record, buf);
 }
 
-int state_open(struct state *state, struct record *record, uint32_t num_bufs, uint32_t num_qps,
+int state_open(struct state *state, uint32_t num_bufs, uint32_t num_qps, uint32_t num_workers,
                struct error *error)
 {
 	struct state_header layout;
 
-	lay_out(&layout, num_bufs, num_qps);
+	lay_out(&layout, num_bufs, num_qps, num_workers);
 	state->fd = memfd_create("ixy-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (state->fd < 0 || fchmod(state->fd, 0600) || ftruncate(state->fd, (off_t)layout.bytes) ||
 	    fcntl(state->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
@@ -81,7 +89,6 @@ int state_open(struct state *state, struct record *record, uint32_t num_bufs, ui
 	}
 	*state->header = layout;
 	state->qps = (struct qp_state *)(void *)((char *)state->header + layout.qps_offset);
-	bind_record(record, state->header);
 	return 0;
 }
 

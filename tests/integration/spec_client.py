@@ -77,8 +77,10 @@ def answer(client, pair, descs, port):
         check(frame[:12] == MAC_A + MAC_B and len(frame) == 64, "frame")
         check(desc.port == port and desc.flags & ~HASH == 0, "descriptor")
         client.write(desc, MAC_B + MAC_A)
+    # s. 10: every fourth goes back through another pair, where there is one
+    other = client.pairs[(client.pairs.index(pair) + 1) % len(client.pairs)]
     while descs:
-        descs = pair.send(descs)
+        descs = (other if descs[0].buf % 4 == 0 else pair).send(descs[:1]) + descs[1:]
 
 
 def build_and_free(client, pair, port, number=40):

@@ -190,7 +190,7 @@ static void make_record(struct exercise *x)
 	struct record *r = &x->record;
 	uint32_t n = x->pool.num_bufs;
 
-	r->num_bufs = r->num_free = n;
+	r->num_bufs = r->num_own = r->num_free = n;
 	r->free_stack = calloc(n, sizeof(*r->free_stack));
 	r->holder = calloc(n, sizeof(*r->holder));
 	r->lent = calloc(n, sizeof(*r->lent));

@@ -46,6 +46,7 @@ static inline void fresh_bench(void)
 	CHECK(mkdtemp(bench.dir) != NULL);
 	bench.record = (struct record){
 		.num_bufs = NUM_BUFS,
+		.num_own = NUM_BUFS,
 		.num_free = NUM_BUFS,
 		.free_stack = bench.free_stack,
 		.holder = bench.holder,

@@ -1,6 +1,8 @@
 /*
- * rig.h - a worker without a thread, a pool in plain memory, a port that remembers what was sent,
- * and clients on the same lanes: the whole data path, driven step by step
+ * rig.h - a worker without a thread (or several), a pool in plain memory, ports that remember what was
+ * sent, and clients on the same lanes: the whole data path, driven step by step
+ *
+ * With n workers, port p has one queue, which is worker p % n's.
  */
 #ifndef UNIT_RIG_H
 #define UNIT_RIG_H
@@ -15,6 +17,7 @@
 
 #include "server/dataplane/admission.h"
 #include "server/dataplane/collect.h"
+#include "server/dataplane/cross.h"
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/reclaim.h"
 #include "server/dataplane/worker.h"
@@ -22,9 +25,10 @@
 #include "shm/lane.h"
 #include "tests/unit/test.h"
 
-#define RIG_BUFS  1024u
-#define RIG_PORTS 2
-#define RIG_QPS   8
+#define RIG_BUFS    1024u
+#define RIG_PORTS   2
+#define RIG_QPS     8
+#define RIG_WORKERS 3 /* at most */
 
 /* One side each of the same queue pair. */
 struct rig_client {
@@ -35,13 +39,15 @@ struct rig_client {
 };
 
 struct rig {
-	struct worker *w;
+	struct worker *w; /* the first one */
+	unsigned int num_workers;
+	struct worker *workers[RIG_WORKERS];
 	struct pool_view pool;
 	struct state state;
 	struct port ports[RIG_PORTS];
 	struct ixy_port shared[RIG_PORTS];
 	struct tables *tables;
-	struct ixy_worker_word word;
+	struct ixy_worker_word words[RIG_WORKERS];
 	unsigned int num_clients;
 	struct rig_client *clients[RIG_QPS];
 
@@ -73,11 +79,60 @@ static const struct driver rig_driver = {
 	.tx_burst = rig_tx_burst,
 };
 
-static inline void rig_open(struct rig *rig)
+static inline struct worker *rig_worker(struct rig *rig, unsigned int index)
+{
+	struct worker *w = aligned_alloc(64, (sizeof(struct worker) + 63) / 64 * 64);
+	struct port_table *ports = calloc(RIG_PORTS, sizeof(struct port_table));
+	struct qp **qps = calloc(RIG_QPS, sizeof(*qps));
+
+	if (!w || !ports || !qps)
+		abort();
+	memset(w, 0, sizeof(*w));
+	rig->tables->workers[index].ports = ports;
+	rig->tables->workers[index].qps = qps;
+	w->index = index;
+	w->num_workers = rig->num_workers;
+	w->workers = rig->workers;
+	w->record.mesh = &w->mesh;
+	w->pool = &rig->pool;
+	w->word = &rig->words[index];
+	w->event_fd = eventfd(0, EFD_NONBLOCK);
+	w->command_fd = eventfd(0, EFD_NONBLOCK);
+	w->now_ns = 1000000000;
+	w->num_ports = RIG_PORTS;
+	state_bind(&rig->state, &w->record, index);
+	return w;
+}
+
+static inline void rig_port(struct rig *rig, unsigned int i)
+{
+	struct worker *w = rig->workers[i % rig->num_workers];
+	struct port *port = &rig->ports[i];
+
+	*port = (struct port){.index = (uint16_t)i,
+	                      .driver = &rig_driver,
+	                      .shared = &rig->shared[i],
+	                      .min_frame_bytes = 14,
+	                      .max_frame_bytes = 1600,
+	                      .num_queues = 1};
+	port->queues[0] = (struct port_queue){.port = port,
+	                                      .worker = (uint16_t)w->index,
+	                                      .holder = (uint16_t)(HOLDER_DEVICE_FIRST + i),
+	                                      .record = &w->record,
+	                                      .pool = &rig->pool,
+	                                      .counters = w->port_counters[w->num_queues],
+	                                      .state = rig};
+	w->queues[w->num_queues++] = &port->queues[0];
+	for (unsigned int k = 0; k < rig->num_workers; k++)
+		rig->workers[k]->tx_queue[i] = &port->queues[0];
+}
+
+static inline void rig_open_workers(struct rig *rig, unsigned int num_workers)
 {
 	struct error error;
 
 	memset(rig, 0, sizeof(*rig));
+	rig->num_workers = num_workers;
 	rig->room = 1024;
 	rig->pool = (struct pool_view){.base = aligned_alloc(4096, RIG_BUFS * 2048u),
 	                               .bytes = RIG_BUFS * 2048u,
@@ -85,37 +140,30 @@ static inline void rig_open(struct rig *rig)
 	                               .buf_bytes = 2048,
 	                               .buf_shift = 11,
 	                               .num_bufs = RIG_BUFS};
-	rig->w = aligned_alloc(64, (sizeof(struct worker) + 63) / 64 * 64);
-	rig->tables = calloc(1, sizeof(*rig->tables) + RIG_PORTS * sizeof(struct port_table));
-	if (!rig->pool.base || !rig->w || !rig->tables)
+	rig->tables = calloc(1, sizeof(*rig->tables) + num_workers * sizeof(struct worker_table));
+	if (!rig->pool.base || !rig->tables)
 		abort();
 	memset(rig->pool.base, 0, rig->pool.bytes);
-	memset(rig->w, 0, sizeof(*rig->w));
-	if (state_open(&rig->state, &rig->w->record, RIG_BUFS, RIG_QPS, &error))
+	if (state_open(&rig->state, RIG_BUFS, RIG_QPS, num_workers, &error))
 		abort();
-	rig->w->pool = &rig->pool;
-	rig->w->word = &rig->word;
-	rig->w->event_fd = eventfd(0, EFD_NONBLOCK);
-	rig->w->now_ns = 1000000000;
+	rig->tables->num_workers = num_workers;
 	rig->tables->num_ports = RIG_PORTS;
-	for (unsigned int i = 0; i < RIG_PORTS; i++) {
-		struct port *port = &rig->ports[i];
+	for (unsigned int i = 0; i < num_workers; i++)
+		rig->workers[i] = rig_worker(rig, i);
+	rig->w = rig->workers[0];
+	for (unsigned int i = 0; i < num_workers; i++)
+		for (unsigned int k = 0; k < num_workers; k++)
+			if (i != k &&
+			    mesh_connect(&rig->workers[i]->mesh, i, &rig->workers[k]->mesh, k,
+			                 rig->workers[k]->record.num_own))
+				abort();
+	for (unsigned int i = 0; i < RIG_PORTS; i++)
+		rig_port(rig, i);
+}
 
-		*port = (struct port){.index = (uint16_t)i,
-		                      .driver = &rig_driver,
-		                      .shared = &rig->shared[i],
-		                      .min_frame_bytes = 14,
-		                      .max_frame_bytes = 1600,
-		                      .num_queues = 1};
-		port->queues[0] = (struct port_queue){.port = port,
-		                                      .holder = (uint16_t)(HOLDER_DEVICE_FIRST + i),
-		                                      .record = &rig->w->record,
-		                                      .pool = &rig->pool,
-		                                      .counters = rig->w->port_counters[i],
-		                                      .state = rig};
-		rig->w->queues[i] = rig->w->tx_queue[i] = &port->queues[0];
-	}
-	rig->w->num_queues = rig->w->num_ports = RIG_PORTS;
+static inline void rig_open(struct rig *rig)
+{
+	rig_open_workers(rig, 1);
 }
 
 static inline void rig_close(struct rig *rig)
@@ -128,9 +176,17 @@ static inline void rig_close(struct rig *rig)
 		free(c);
 	}
 	state_close(&rig->state);
-	close(rig->w->event_fd);
+	for (unsigned int i = 0; i < rig->num_workers; i++) {
+		struct worker *w = rig->workers[i];
+
+		close(w->event_fd);
+		close(w->command_fd);
+		mesh_free(&w->mesh);
+		free(w);
+		free(rig->tables->workers[i].ports);
+		free(rig->tables->workers[i].qps);
+	}
 	free(rig->pool.base);
-	free(rig->w);
 	free(rig->tables);
 }
 
@@ -170,11 +226,12 @@ static inline void rig_bind(struct rig *rig, struct rig_client *c, const struct 
 	                            .regions = {rig->pool.base}};
 }
 
-/* A client with rings of 64; @min guaranteed, at most 256 buffers, @alloc kept ready. */
-static inline struct rig_client *rig_attach(struct rig *rig, uint32_t flags, uint32_t min,
-                                            uint32_t alloc)
+/* A client of worker @worker with rings of 64; @min guaranteed, at most 256 buffers, @alloc kept ready. */
+static inline struct rig_client *rig_attach_to(struct rig *rig, unsigned int worker, uint32_t flags,
+                                               uint32_t min, uint32_t alloc)
 {
 	struct rig_client *c = calloc(1, sizeof(*c));
+	struct worker_table *view = &rig->tables->workers[worker];
 	struct ixy_geometry g;
 	struct qp_state *st;
 
@@ -188,23 +245,30 @@ static inline struct rig_client *rig_attach(struct rig *rig, uint32_t flags, uin
 	memset(c->up, 0, g.up_bytes);
 	rig_bind(rig, c, &g);
 	st = c->server.state = &rig->state.qps[rig->num_clients];
+	st->session = rig->num_clients + 1;
 	st->holder = (uint16_t)(HOLDER_QP_FIRST + rig->num_clients);
 	st->reader = (uint16_t)rig->num_clients;
 	st->flags = flags;
 	st->min_bufs = min;
 	st->max_bufs = 256;
 	st->alloc_bufs = alloc;
-	rig->w->reserved_bufs += min;
-	c->server.joined = true;
+	c->server.worker = worker;
+	worker_join(rig->workers[worker], &c->server);
+	view->qps[view->num_qps++] = &c->server;
+	rig->tables->by_holder[st->holder - HOLDER_QP_FIRST] = &c->server;
 	rig->clients[rig->num_clients++] = c;
 	return c;
 }
 
-/* Makes @members the members, and @monitors the monitors, of @port. NULL-terminated lists. */
-static inline void rig_publish(struct rig *rig, unsigned int port, struct rig_client **members,
-                               struct rig_client **monitors)
+static inline struct rig_client *rig_attach(struct rig *rig, uint32_t flags, uint32_t min,
+                                            uint32_t alloc)
 {
-	struct port_table *table = &rig->tables->ports[port];
+	return rig_attach_to(rig, 0, flags, min, alloc);
+}
+
+static inline void rig_fill_table(struct port_table *table, struct rig_client **members,
+                                  struct rig_client **monitors)
+{
 	unsigned int n = 0;
 
 	memset(table, 0, sizeof(*table));
@@ -223,14 +287,23 @@ static inline void rig_publish(struct rig *rig, unsigned int port, struct rig_cl
 	}
 }
 
+/* Makes @members the members, and @monitors the monitors, of @port. NULL-terminated lists. */
+static inline void rig_publish(struct rig *rig, unsigned int port, struct rig_client **members,
+                               struct rig_client **monitors)
+{
+	for (unsigned int i = 0; i < rig->num_workers; i++)
+		rig_fill_table(&rig->tables->workers[i].ports[port], members, monitors);
+}
+
 /* @n frames of @len bytes, filled with @fill, arrive at @port. */
 static inline void rig_receive(struct rig *rig, unsigned int port, unsigned int n, uint16_t len,
                                int fill)
 {
+	struct worker *w = rig->workers[port % rig->num_workers];
 	struct ixy_desc descs[BURST];
 	uint32_t bufs[BURST];
 
-	n = record_take(&rig->w->record, HOLDER_WORKER, bufs, n);
+	n = record_take(&w->record, HOLDER_WORKER, bufs, n);
 	for (unsigned int i = 0; i < n; i++) {
 		descs[i] = (struct ixy_desc){.buf = bufs[i],
 		                             .offset = IXY_DEFAULT_HEADROOM,
@@ -238,29 +311,60 @@ static inline void rig_receive(struct rig *rig, unsigned int port, unsigned int 
 		                             .port = (uint16_t)port};
 		memset(pool_data(&rig->pool, &descs[i]), fill, len);
 	}
-	deliver_burst(rig->w, &rig->ports[port].queues[0], &rig->tables->ports[port], descs, n);
+	deliver_burst(w, &rig->ports[port].queues[0], &rig->tables->workers[w->index].ports[port],
+	              descs, n);
+	cross_flush(w);
 }
 
 static inline void rig_collect(struct rig *rig, struct rig_client *c)
 {
+	struct worker *w = rig->workers[c->server.worker];
+
 	if (!c->server.stopped)
-		collect(rig->w, &c->server, rig->tables);
+		collect(w, &c->server, rig->tables);
+	cross_flush(w);
+}
+
+/* Worker @index takes what the others sent to it. */
+static inline unsigned int rig_cross(struct rig *rig, unsigned int index)
+{
+	unsigned int work = cross_receive(rig->workers[index], rig->tables);
+
+	cross_flush(rig->workers[index]);
+	return work;
+}
+
+/* All workers, until nothing crosses any more. */
+static inline void rig_settle(struct rig *rig)
+{
+	unsigned int work;
+
+	do {
+		work = 0;
+		for (unsigned int i = 0; i < rig->num_workers; i++)
+			work += rig_cross(rig, i);
+	} while (work);
 }
 
 static inline void rig_reclaim(struct rig *rig, struct rig_client *c)
 {
-	rig->w->reclaiming = &c->server;
+	struct worker *w = rig->workers[c->server.worker];
+
+	w->reclaiming = &c->server;
 	c->server.reclaim_link = NULL;
-	while (rig->w->reclaiming)
-		reclaim_slice(rig->w);
+	while (w->reclaiming)
+		reclaim_slice(w);
+	cross_flush(w);
 }
 
-/* Recounts the record from scratch: every buffer is free or held, and the free stack says the same.
+/*
+ * Recounts the record from scratch: every buffer is free or held, and the free stacks say the same.
+ * Nothing may be on the way between workers.
  */
 static inline void rig_verify(struct rig *rig)
 {
 	const struct record *r = &rig->w->record;
-	uint32_t free_bufs = 0;
+	uint32_t free_bufs = 0, stacked = 0;
 
 	for (uint32_t buf = 0; buf < r->num_bufs; buf++) {
 		unsigned int readers = 0;
@@ -270,14 +374,20 @@ static inline void rig_verify(struct rig *rig)
 		if (r->holder[buf] == HOLDER_FREE)
 			free_bufs++;
 		if (r->holder[buf] == HOLDER_LENT)
-			CHECK(r->lent[buf] >= readers && readers > 0);
+			CHECK((r->lent[buf] & 0xffu) >= readers && readers > 0);
 		else
 			CHECK_EQ(readers, 0);
 		CHECK(r->holder[buf] != HOLDER_WORKER);
 	}
-	CHECK_EQ(free_bufs, r->num_free);
-	for (uint32_t i = 0; i < r->num_free; i++)
-		CHECK_EQ(r->holder[r->free_stack[i]], HOLDER_FREE);
+	for (unsigned int i = 0; i < rig->num_workers; i++) {
+		r = &rig->workers[i]->record;
+		stacked += r->num_free;
+		for (uint32_t k = 0; k < r->num_free; k++) {
+			CHECK_EQ(r->holder[r->free_stack[k]], HOLDER_FREE);
+			CHECK_EQ(record_home(r, r->free_stack[k]), i);
+		}
+	}
+	CHECK_EQ(free_bufs, stacked);
 }
 
 #endif

@@ -270,7 +270,7 @@ static void attach_with_bad_options_says_which(void)
 	opts.role = IXY_ROLE_MONITOR;
 	check_refused(&opts, -EINVAL, "IXY_MODE_READONLY");
 	opts = fake_opts();
-	opts.num_queue_pairs = 17;
+	opts.num_queue_pairs = IXY_MAX_QUEUE_PAIRS + 1;
 	check_refused(&opts, -EINVAL, "num_queue_pairs");
 	opts = fake_opts();
 	opts.num_ports = 1;

@@ -35,8 +35,9 @@ static void pool_open(uint32_t buf_bytes)
 	                              .buf_bytes = buf_bytes,
 	                              .buf_shift = (uint32_t)__builtin_ctz(buf_bytes),
 	                              .num_bufs = NUM_BUFS};
-	if (!rig.pool.base || state_open(&rig.state, &rig.record, NUM_BUFS, 1, &rig.error))
+	if (!rig.pool.base || state_open(&rig.state, NUM_BUFS, 1, 1, &rig.error))
 		abort();
+	state_bind(&rig.state, &rig.record, 0);
 	memset(rig.pool.base, FILL, rig.pool.bytes);
 }
 

@@ -55,7 +55,8 @@ static void options_few_are_completed(void)
 	CHECK_EQ(options.num_bufs, 16384);
 	CHECK_EQ(options.buf_bytes, 2048);
 	CHECK_EQ(options.hugepages, HUGEPAGES_AUTO);
-	CHECK_EQ(options.cpu, -1);
+	CHECK_EQ(options.num_workers, 1);
+	CHECK_EQ(options.cpus[0], -1);
 	CHECK(options.adaptive && options.default_dir && !options.check);
 	CHECK(!options.kill_offenders);
 	CHECK_EQ(options.socket_mode, 0666);
@@ -79,13 +80,32 @@ static void options_all_are_taken(void)
 	CHECK_EQ(options.num_bufs, 4096);
 	CHECK_EQ(options.buf_bytes, 4096);
 	CHECK_EQ(options.hugepages, HUGEPAGES_2M);
-	CHECK_EQ(options.cpu, 0);
+	CHECK_EQ(options.num_workers, 1);
+	CHECK_EQ(options.cpus[0], 0);
 	CHECK(!options.adaptive && options.check && !options.default_dir);
 	CHECK_EQ(options.socket_mode, 0660);
 	CHECK_EQ(options.max_clients, 7);
 	CHECK(options.kill_offenders);
 	CHECK(strcmp(options.socket_dir, "/tmp/x") == 0);
 	CHECK(strcmp(options.socket_group, "wheel") == 0 && strcmp(options.user, "ixy") == 0);
+}
+
+static void options_workers_have_pools_and_perhaps_cpus(void)
+{
+	CHECK_EQ(PARSE_WITH("--workers", "3"), OPTIONS_RUN);
+	CHECK_EQ(options.num_workers, 3);
+	CHECK_EQ(options.num_bufs, 3 * 16384);
+	CHECK(options.cpus[0] == -1 && options.cpus[2] == -1);
+	CHECK_EQ(PARSE_WITH("--workers", "1", "--cpus", "0"), OPTIONS_RUN);
+	CHECK_EQ(PARSE_WITH("--workers", "2", "--cpus", "0"), OPTIONS_ERROR);
+	CHECK(says("--workers 2, but --cpus names 1"));
+	if (sysconf(_SC_NPROCESSORS_CONF) < 2)
+		return;
+	CHECK_EQ(PARSE_WITH("--cpus", "1,0"), OPTIONS_RUN);
+	CHECK_EQ(options.num_workers, 2);
+	CHECK(options.cpus[0] == 1 && options.cpus[1] == 0);
+	CHECK_EQ(PARSE_WITH("--cpus", "0-1"), OPTIONS_RUN);
+	CHECK(options.cpus[0] == 0 && options.cpus[1] == 1);
 }
 
 static void options_borders_of_ranges_are_taken(void)
@@ -136,13 +156,18 @@ static void options_bad_value_is_refused_and_named(void)
 		{"--poll", "", "use busy or adaptive"},
 		{"--on-violation", "", "use close or kill"},
 		{"--on-violation", "Kill", "use close or kill"},
-		{"--cpus", "0,1", "one worker"},
-		{"--cpus", "2-3", "one worker"},
-		{"--cpus", "two", "not a number"},
-		{"--cpus", "-1", "not a number"},
+		{"--cpus", "0,0", "CPU 0 is named twice"},
+		{"--cpus", "0-", "not a list of CPUs"},
+		{"--cpus", "1-0", "not a list of CPUs"},
+		{"--cpus", "0,", "not a list of CPUs"},
+		{"--cpus", "0;1", "not a list of CPUs"},
+		{"--cpus", "two", "not a list of CPUs"},
+		{"--cpus", "-1", "not a list of CPUs"},
+		{"--workers", "0", "it goes from 1 to 32"},
+		{"--workers", "33", "it goes from 1 to 32"},
 		{"--socket-dir", "", "no name"},
-		{"--cpus", "", "not a number"},
-		{"--cpus", "1000000", "it goes from 0 to"},
+		{"--cpus", "", "not a list of CPUs"},
+		{"--cpus", "1000000", "they go from 0 to"},
 		{"--socket-mode", "", "such as 0660"},
 		{"--socket-mode", "0668", "such as 0660"},
 		{"--socket-mode", "1777", "such as 0660"},
@@ -523,6 +548,7 @@ int main(void)
 {
 	RUN(options_few_are_completed);
 	RUN(options_all_are_taken);
+	RUN(options_workers_have_pools_and_perhaps_cpus);
 	RUN(options_borders_of_ranges_are_taken);
 	RUN(options_bad_value_is_refused_and_named);
 	RUN(options_longest_name_and_dir_fit);

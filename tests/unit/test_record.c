@@ -29,6 +29,9 @@ static void *block(size_t bytes)
 static void record_open(void)
 {
 	record = (struct record){.num_bufs = NUM_BUFS,
+	                         .num_own = NUM_BUFS,
+	                         .part = NUM_BUFS,
+	                         .num_workers = 1,
 	                         .free_stack = block(NUM_BUFS * sizeof(uint32_t)),
 	                         .holder = block(NUM_BUFS * sizeof(uint16_t)),
 	                         .lent = block(NUM_BUFS * sizeof(uint16_t)),
@@ -158,7 +161,7 @@ static void record_reader_to_device_keeps_the_loan(void)
 	record_lend(&record, 5, buf);
 	record_leave(&record, buf); /* the worker has delivered it */
 	CHECK(record_reader_has(&record, 5, buf));
-	record_reader_to_device(&record, 5, buf);
+	record_reader_to_device(&record, 5, buf, false);
 	CHECK(!record_reader_has(&record, 5, buf));
 	CHECK(record.holder[buf] == HOLDER_LENT && record.num_free == NUM_BUFS - 1);
 	record_device_done(&record, buf);
@@ -329,7 +332,7 @@ static void step_reader(uint32_t buf)
 	if (at < 0)
 		return;
 	if (below(2)) {
-		record_reader_to_device(&record, reader_numbers[reader], buf);
+		record_reader_to_device(&record, reader_numbers[reader], buf, false);
 		model[buf].holders[at] = DEVICE(below(MODEL_DEVICES));
 	} else {
 		record_reader_done(&record, reader_numbers[reader], buf);

@@ -543,7 +543,8 @@ static void state_parts_lie_apart(void)
 		struct error error;
 		struct stat st;
 
-		CHECK_EQ(state_open(&state, &record, num_bufs, num_qps, &error), 0);
+		CHECK_EQ(state_open(&state, num_bufs, num_qps, 1, &error), 0);
+		state_bind(&state, &record, 0);
 		CHECK_EQ(fstat(state.fd, &st), 0);
 		check_layout(state.header, num_bufs, num_qps, (uint64_t)st.st_size);
 		CHECK_EQ(state.header->num_bufs, num_bufs);
@@ -564,11 +565,10 @@ static void state_parts_lie_apart(void)
 static void state_is_sealed_and_its_owners_alone(void)
 {
 	unsigned int before = open_fds();
-	struct record record;
 	struct state state;
 	struct error error;
 
-	CHECK_EQ(state_open(&state, &record, 1024, 8, &error), 0);
+	CHECK_EQ(state_open(&state, 1024, 8, 1, &error), 0);
 	check_writable(state.fd, state.header->bytes);
 	CHECK_EQ(fcntl(state.fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	CHECK(fcntl(state.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == -1 && errno == EPERM);
@@ -579,11 +579,12 @@ static void state_is_sealed_and_its_owners_alone(void)
 static void state_begins_with_all_buffers_free(void)
 {
 	uint32_t bufs[1024];
-	struct record record;
+	struct record record = {0};
 	struct state state;
 	struct error error;
 
-	CHECK_EQ(state_open(&state, &record, 1024, 8, &error), 0);
+	CHECK_EQ(state_open(&state, 1024, 8, 1, &error), 0);
+	state_bind(&state, &record, 0);
 	CHECK_EQ(record.num_bufs, 1024);
 	CHECK_EQ(record.num_free, 1024);
 	CHECK_EQ(record_take(&record, HOLDER_WORKER, bufs, 1024), 1024);
@@ -595,6 +596,32 @@ static void state_begins_with_all_buffers_free(void)
 	}
 	for (unsigned int i = 0; i < 8; i++)
 		CHECK_EQ(state.qps[i].session, 0);
+	state_close(&state);
+}
+
+static void state_is_divided_among_workers(void)
+{
+	struct record records[3] = {{0}};
+	uint32_t bufs[1024], next = 0;
+	struct state state;
+	struct error error;
+
+	CHECK_EQ(state_open(&state, 1024, 8, 3, &error), 0);
+	CHECK_EQ(state.header->num_workers, 3);
+	for (unsigned int i = 0; i < 3; i++)
+		state_bind(&state, &records[i], i);
+	for (unsigned int i = 0; i < 3; i++) {
+		CHECK_EQ(records[i].first, next);
+		CHECK_EQ(records[i].num_bufs, 1024);
+		CHECK_EQ(records[i].num_own, i < 2 ? 341 : 342);
+		CHECK_EQ(record_take(&records[i], HOLDER_WORKER, bufs, 1024), records[i].num_own);
+		for (uint32_t k = 0; k < records[i].num_own; k++) {
+			CHECK_EQ(bufs[k], next);
+			CHECK_EQ(record_home(&records[2 - i], next), i);
+			next++;
+		}
+	}
+	CHECK_EQ(next, 1024);
 	state_close(&state);
 }
 
@@ -619,5 +646,6 @@ int main(void)
 	RUN(state_parts_lie_apart);
 	RUN(state_is_sealed_and_its_owners_alone);
 	RUN(state_begins_with_all_buffers_free);
+	RUN(state_is_divided_among_workers);
 	return DONE();
 }

@@ -1,0 +1,254 @@
+/* workers.c - the workers of a server: made, bound to queues and pool, started, stopped */
+#include "server/control/workers.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "server/control/session.h"
+
+/* -- memory ------------------------------------------------------------------------------------- */
+
+static void *zeroed_lines(size_t bytes)
+{
+	void *memory = aligned_alloc(IXY_CACHE_LINE, (bytes + 63) / 64 * 64);
+
+	return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+static struct worker *make_worker(struct server *server, unsigned int index)
+{
+	struct worker *w = zeroed_lines(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->index = index;
+	w->num_workers = server->num_workers;
+	w->workers = server->workers;
+	w->record.mesh = &w->mesh;
+	w->cpu = server->options.cpus[index];
+	w->adaptive = server->options.adaptive;
+	w->pool = &server->segment.pool;
+	w->epoll_fd = w->command_fd = w->event_fd = -1;
+	return w;
+}
+
+int workers_make(struct server *server)
+{
+	server->num_workers = server->options.num_workers;
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		server->workers[i] = make_worker(server, i);
+		if (!server->workers[i]) {
+			workers_free(server);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void workers_free(struct server *server)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		struct worker *w = server->workers[i];
+
+		if (w)
+			mesh_free(&w->mesh);
+		free(w);
+		server->workers[i] = NULL;
+	}
+}
+
+static int connect_workers(struct worker *from, struct worker *to)
+{
+	return mesh_connect(&from->mesh, from->index, &to->mesh, to->index, to->record.num_own);
+}
+
+int workers_bind(struct server *server, struct error *error)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		struct worker *w = server->workers[i];
+
+		state_bind(&server->state, &w->record, i);
+		w->word = &server->segment.header->workers[i];
+		w->word->state = w->adaptive ? IXY_WORKER_MAY_SLEEP : IXY_WORKER_POLLS;
+	}
+	server->segment.header->worker_count = server->num_workers;
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		for (unsigned int k = 0; k < server->num_workers; k++)
+			if (i != k && connect_workers(server->workers[i], server->workers[k]))
+				return error_set(error, "out of memory");
+	return 0;
+}
+
+/* -- ports and pool ----------------------------------------------------------------------------- */
+
+static void take_queue(struct server *server, struct port_queue *queue, unsigned int worker)
+{
+	struct worker *w = server->workers[worker];
+
+	queue->worker = (uint16_t)worker;
+	queue->holder = (uint16_t)(HOLDER_DEVICE_FIRST + server->num_queues++);
+	queue->record = &w->record;
+	queue->pool = &server->segment.pool;
+	queue->counters = w->port_counters[w->num_queues];
+	w->queues[w->num_queues++] = queue;
+}
+
+int workers_take_queues(struct server *server, struct port *port, struct error *error)
+{
+	unsigned int n = server->num_workers, first = 0;
+
+	if (server->num_queues + port->num_queues > MAX_PORT_QUEUES)
+		return error_set(error, "the ports have more than %d queues together",
+		                 MAX_PORT_QUEUES);
+	if (port->num_queues < n && !port->driver->first_worker) {
+		first = server->next_worker;
+		server->next_worker = (first + port->num_queues) % n;
+	}
+	for (unsigned int q = 0; q < port->num_queues; q++) {
+		port->queues[q].port = port;
+		port->queues[q].index = (uint16_t)q;
+		take_queue(server, &port->queues[q], (first + q) % n);
+	}
+	/* a worker sends by its own queue, or else by one of another's */
+	for (unsigned int i = 0; i < n; i++) {
+		struct worker *w = server->workers[i];
+
+		w->tx_queue[port->index] = &port->queues[(i + n - first) % n % port->num_queues];
+		w->num_ports = port->index + 1u;
+	}
+	return 0;
+}
+
+/*
+ * What one worker's part of the pool can promise: what is left now that the ports filled their rx
+ * rings, without what they may hold to send, what may be on the way between workers, and a few bursts
+ * in its hands.
+ */
+static uint64_t capacity_of(const struct server *server, const struct worker *w)
+{
+	uint64_t needed = 8 * BURST + (server->num_workers - 1) * MESH_BUFS_UNDERWAY;
+
+	for (unsigned int i = 0; i < w->num_queues; i++)
+		needed += w->queues[i]->port->tx_slots;
+	return w->record.num_free > needed ? w->record.num_free - needed : 0;
+}
+
+int workers_plan_capacity(struct server *server, struct error *error)
+{
+	server->capacity_bufs = UINT64_MAX;
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		uint64_t capacity = capacity_of(server, server->workers[i]);
+
+		/* a client's frames may come from any part, so each has to keep what is promised */
+		if (capacity < server->capacity_bufs)
+			server->capacity_bufs = capacity;
+	}
+	if (server->capacity_bufs < 8 * BURST)
+		return error_set(error,
+		                 "of %u buffers for %u worker%s the ports need all but %" PRIu64
+		                 ", too few for clients; use more --bufs",
+		                 server->segment.pool.num_bufs, server->num_workers,
+		                 server->num_workers == 1 ? "" : "s", server->capacity_bufs);
+	return 0;
+}
+
+unsigned int workers_choose(const struct server *server, unsigned int index, unsigned int num)
+{
+	unsigned int load[IXY_MAX_WORKERS] = {0}, n = server->num_workers, best = 0;
+
+	/* one for every worker: pair w is worker w's */
+	if (num >= n)
+		return index % n;
+	for (unsigned int slot = 0; slot < MAX_QUEUE_PAIRS; slot++)
+		if (server->qp_used[slot])
+			load[server->qp_worker[slot]]++;
+	for (unsigned int i = 1; i < n; i++)
+		if (load[i] < load[best])
+			best = i;
+	return best;
+}
+
+/* -- threads ------------------------------------------------------------------------------------ */
+
+static void worker_ready(struct source *source, uint32_t events)
+{
+	struct server *server = source->owner;
+	const struct worker *w = server->workers[source - server->worker_sources];
+	uint64_t count;
+	ssize_t got = read(w->event_fd, &count, sizeof(count));
+
+	(void)events;
+	(void)got;
+	sessions_look(server);
+}
+
+int workers_open(struct server *server)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		struct worker *w = server->workers[i];
+
+		server->worker_sources[i] = (struct source){worker_ready, server};
+		if (worker_init(w) ||
+		    source_add(server, w->event_fd, EPOLLIN, &server->worker_sources[i]))
+			return -1;
+	}
+	return 0;
+}
+
+void workers_close(struct server *server)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		worker_free(server->workers[i]);
+}
+
+static int start(struct worker *w)
+{
+	char name[16];
+	int failed = waker_start(&w->waker, w->index);
+
+	if (failed)
+		return failed;
+	failed = pthread_create(&w->thread, NULL, worker_run, w);
+	if (failed) {
+		waker_stop(&w->waker);
+		return failed;
+	}
+	w->running = true;
+	snprintf(name, sizeof(name), "ixy-worker-%u", w->index);
+	pthread_setname_np(w->thread, name);
+	return 0;
+}
+
+int workers_start(struct server *server, struct error *error)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		int failed = start(server->workers[i]);
+
+		if (failed) {
+			workers_stop(server);
+			return error_set(error, "cannot start worker %u: %s", i, strerror(failed));
+		}
+	}
+	return 0;
+}
+
+void workers_stop(struct server *server)
+{
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		if (server->workers[i]->running)
+			worker_stop(server->workers[i]);
+	for (unsigned int i = 0; i < server->num_workers; i++) {
+		struct worker *w = server->workers[i];
+
+		if (!w->running)
+			continue;
+		pthread_join(w->thread, NULL);
+		w->running = false;
+		waker_stop(&w->waker);
+	}
+}

@@ -1,0 +1,293 @@
+/* cross.c - what a worker sends to the others, and what it does with what they send */
+#include "server/dataplane/cross.h"
+
+#include "server/dataplane/admission.h"
+#include "server/dataplane/collect.h"
+#include "server/dataplane/deliver.h"
+#include "server/dataplane/send.h"
+
+/* -- to the others ------------------------------------------------------------------------------ */
+
+static void put_delivery(struct worker *w, struct qp *qp, const struct ixy_desc *desc, bool lend)
+{
+	struct mesh_link *link = w->mesh.to[qp->worker];
+
+	link->deliver[mesh_put(&w->mesh, qp->worker, MESH_DELIVER)] =
+		(struct mesh_delivery){.desc = *desc, .qp = qp, .lend = lend};
+}
+
+void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
+                const struct ixy_desc *descs, uint32_t n)
+{
+	uint32_t k = mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, n);
+
+	for (uint32_t i = 0; i < k; i++)
+		put_delivery(w, qp, &descs[i], false);
+	for (uint32_t i = k; i < n; i++)
+		record_put(&w->record, descs[i].buf);
+	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
+}
+
+void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
+                const struct ixy_desc *desc)
+{
+	if (w->record.loans_out == MESH_MAX_LOANS ||
+	    !mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, 1)) {
+		counter_add(&queue->counters[PORT_RX_CROSS_FULL], 1);
+		return;
+	}
+	record_lend_out(&w->record, desc->buf);
+	put_delivery(w, qp, desc, true);
+}
+
+uint32_t cross_room(struct worker *w, const struct qp *qp, uint32_t n)
+{
+	struct mesh_link *link = w->mesh.to[qp->worker];
+	uint32_t underway = mesh_underway(link, MESH_DELIVER), limit;
+	uint32_t used = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_RELAXED) -
+	                __atomic_load_n(&qp->up->rx_head, __ATOMIC_RELAXED);
+
+	/* the client may have written anything: its own worker will find out, nobody waits for it */
+	if (used > qp->rx_slots)
+		return n;
+	used += underway;
+	if (used >= qp->rx_slots)
+		return 0;
+	if (n > qp->rx_slots - used)
+		n = qp->rx_slots - used;
+	limit = admission_limit(w, w, qp->state, n + underway);
+	limit = limit > underway ? limit - underway : 0;
+	return mesh_room(link, MESH_DELIVER, limit < n ? limit : n);
+}
+
+unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, unsigned int n)
+{
+	return mesh_room(w->mesh.to[queue->worker], MESH_SEND, n);
+}
+
+void cross_send(struct worker *w, const struct port_queue *queue, const struct ixy_desc *descs,
+                unsigned int n)
+{
+	struct mesh_link *link = w->mesh.to[queue->worker];
+
+	for (unsigned int i = 0; i < n; i++)
+		link->send[mesh_put(&w->mesh, queue->worker, MESH_SEND)] = descs[i];
+}
+
+bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free)
+{
+	struct mesh_link *link = w->mesh.to[owner->worker];
+
+	if (!mesh_room(link, MESH_PASS, 1))
+		return false;
+	link->pass[mesh_put(&w->mesh, owner->worker, MESH_PASS)] =
+		(struct mesh_passed){.desc = *desc,
+	                             .session = owner->state->session,
+	                             .holder = owner->state->holder,
+	                             .free = free};
+	return true;
+}
+
+void cross_flush(struct worker *w)
+{
+	mesh_flush_all(&w->mesh);
+	__atomic_store_n(&w->shown_free, w->record.num_free, __ATOMIC_RELAXED);
+}
+
+uint64_t cross_wake(struct worker *w, uint64_t interval_ns)
+{
+	struct mesh *mesh = &w->mesh;
+	uint64_t due = NEVER_NS;
+
+	for (uint32_t left = mesh->unwoken; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctz(left);
+		struct worker *other = w->workers[i];
+
+		if (__atomic_load_n(&other->word->state, __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP) {
+			uint64_t at = mesh->last_poke_ns[i] + interval_ns;
+
+			if (w->now_ns < at) {
+				due = at < due ? at : due;
+				continue;
+			}
+			mesh->last_poke_ns[i] = w->now_ns;
+			worker_poke(other);
+		}
+		mesh->unwoken &= ~(1u << i);
+	}
+	return due;
+}
+
+/* -- from the others ---------------------------------------------------------------------------- */
+
+static unsigned int take_back(struct worker *w, struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_BACK);
+
+	for (uint32_t i = 0; i < n; i++)
+		record_came_back(&w->record, link->back[mesh_at(link, MESH_BACK, i)]);
+	if (n)
+		mesh_taken(link, MESH_BACK, n);
+	return n;
+}
+
+/* Frames for the same pair, one behind the other, are handed over together. */
+static uint32_t take_given(struct worker *w, const struct worker *source, struct mesh_link *link,
+                           uint32_t at, uint32_t n)
+{
+	struct qp *qp = link->deliver[mesh_at(link, MESH_DELIVER, at)].qp;
+	struct ixy_desc descs[BURST];
+	uint64_t bytes = 0;
+	uint32_t k = 0;
+
+	for (; at < n && k < BURST; at++, k++) {
+		const struct mesh_delivery *d = &link->deliver[mesh_at(link, MESH_DELIVER, at)];
+
+		if (d->lend || d->qp != qp)
+			break;
+		descs[k] = d->desc;
+		bytes += d->desc.len;
+	}
+	worker_join(w, qp);
+	deliver_give(w, source, qp, descs, k, bytes);
+	return k;
+}
+
+static void take_lent(struct worker *w, const struct worker *source, const struct mesh_delivery *d)
+{
+	worker_join(w, d->qp);
+	if (!deliver_show(w, source, d->qp, &d->desc))
+		record_unlend(&w->record, d->desc.buf);
+}
+
+static unsigned int take_deliveries(struct worker *w, const struct worker *source,
+                                    struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_DELIVER), at = 0;
+
+	while (at < n) {
+		const struct mesh_delivery *d = &link->deliver[mesh_at(link, MESH_DELIVER, at)];
+
+		if (d->lend) {
+			take_lent(w, source, d);
+			at++;
+		} else {
+			at += take_given(w, source, link, at, n);
+		}
+	}
+	if (n)
+		mesh_taken(link, MESH_DELIVER, n);
+	return n;
+}
+
+/* Frames at the head of @descs for one port; returns how many could be done with. */
+static unsigned int send_run(struct worker *w, const struct worker_table *view,
+                             const struct worker *source, const struct ixy_desc *descs,
+                             unsigned int n)
+{
+	struct port_queue *queue = source->tx_queue[descs[0].port];
+	unsigned int run = send_run_length(descs, n);
+	uint64_t bytes = 0;
+	bool discard;
+
+	n = send_room(w, queue, run, &discard);
+	for (unsigned int i = 0; i < n; i++) {
+		record_arrived(&w->record, descs[i].buf);
+		bytes += descs[i].len;
+		if (discard)
+			record_leave(&w->record, descs[i].buf);
+	}
+	if (discard)
+		counter_add(&queue->counters[PORT_TX_DROPPED], n);
+	else if (n)
+		send_frames(w, queue, &view->ports[descs[0].port], descs, n, bytes);
+	return n;
+}
+
+static unsigned int take_sends(struct worker *w, const struct worker_table *view,
+                               const struct worker *source, struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_SEND), taken = 0;
+
+	while (taken < n) {
+		struct ixy_desc descs[BURST];
+		unsigned int k = n - taken < BURST ? n - taken : BURST, done;
+
+		for (unsigned int i = 0; i < k; i++)
+			descs[i] = link->send[mesh_at(link, MESH_SEND, taken + i)];
+		done = send_run(w, view, source, descs, k);
+		if (done == 0)
+			break;
+		taken += done;
+	}
+	if (taken)
+		mesh_taken(link, MESH_SEND, taken);
+	return taken;
+}
+
+/* A pair that is gone, or is being closed, has no buffer that could be passed: reclaim takes all. */
+static struct qp *find_owner(const struct tables *tables, const struct mesh_passed *passed)
+{
+	struct qp *qp = tables->by_holder[passed->holder - HOLDER_QP_FIRST];
+
+	return qp && qp->state->session == passed->session && !qp->stopped ? qp : NULL;
+}
+
+static unsigned int take_passed(struct worker *w, const struct tables *tables,
+                                struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_PASS), taken = 0;
+
+	for (; taken < n; taken++) {
+		struct mesh_passed passed = link->pass[mesh_at(link, MESH_PASS, taken)];
+		struct qp *owner = find_owner(tables, &passed);
+
+		if (owner && !collect_passed(w, owner, tables, &passed.desc, passed.free))
+			break;
+	}
+	if (taken)
+		mesh_taken(link, MESH_PASS, taken);
+	return taken;
+}
+
+/* A queue that was closed to the others opens again when its port takes frames. */
+static void look_at_closed(struct worker *w)
+{
+	bool discard;
+
+	for (unsigned int i = 0; i < w->num_queues; i++)
+		if (w->queues[i]->closed)
+			send_room(w, w->queues[i], 1, &discard);
+}
+
+unsigned int cross_receive(struct worker *w, const struct tables *tables)
+{
+	const struct worker_table *view = &tables->workers[w->index];
+	unsigned int work = 0;
+
+	w->reserved_elsewhere = 0;
+	for (unsigned int i = 0; i < w->num_workers; i++) {
+		struct worker *other = w->workers[i];
+		struct mesh_link *link = w->mesh.from[i];
+
+		if (other == w)
+			continue;
+		w->reserved_elsewhere += __atomic_load_n(&other->reserved_bufs, __ATOMIC_RELAXED);
+		if (mesh_idle(link))
+			continue;
+		work += take_back(w, link);
+		work += take_deliveries(w, other, link);
+		work += take_sends(w, view, other, link);
+		work += take_passed(w, tables, link);
+	}
+	look_at_closed(w);
+	return work;
+}
+
+bool cross_pending(const struct worker *w)
+{
+	for (unsigned int i = 0; i < w->num_workers; i++)
+		if (i != w->index && !mesh_idle(w->mesh.from[i]))
+			return true;
+	return false;
+}

@@ -1,0 +1,51 @@
+/* cross.h - what a worker sends to the others, and what it does with what they send (mesh.h) */
+#ifndef DATAPLANE_CROSS_H
+#define DATAPLANE_CROSS_H
+
+#include "server/dataplane/worker.h"
+
+/*
+ * cross_give - frames that are WORKER's for a queue pair of another worker; what cannot cross is freed
+ *
+ * Drops are counted at @queue, from which the frames came.
+ */
+void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
+                const struct ixy_desc *descs, uint32_t n);
+
+/* cross_lend - a place in the loan of @desc for a reader of another worker, if that can cross */
+void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
+                const struct ixy_desc *desc);
+
+/* cross_room - how many frames a pair of another worker could take now, at most @n; a careful guess */
+uint32_t cross_room(struct worker *w, const struct qp *qp, uint32_t n);
+
+/* cross_send - checked frames, the queue's already, for a queue of another worker that has room */
+void cross_send(struct worker *w, const struct port_queue *queue, const struct ixy_desc *descs,
+                unsigned int n);
+
+/* cross_send_room - how many frames can be sent on their way to @queue now, at most @n */
+unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, unsigned int n);
+
+/*
+ * cross_pass - what a client freed or sent through a pair of ours is held by @owner, a pair of another
+ * worker, which is to check and execute it; false: not now, there is no room
+ */
+bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free);
+
+/* cross_receive - executes what the others sent; returns how much that was */
+unsigned int cross_receive(struct worker *w, const struct tables *tables);
+
+/* cross_flush - the end of a round: what was sent becomes visible to the others */
+void cross_flush(struct worker *w);
+
+/* cross_pending - is there anything that cross_receive would have to look at? */
+bool cross_pending(const struct worker *w);
+
+/*
+ * cross_wake - after a full fence: wakes the workers that sleep and were sent something
+ *
+ * One that was woken less than @interval_ns ago is left for later; returns when, or NEVER_NS.
+ */
+uint64_t cross_wake(struct worker *w, uint64_t interval_ns);
+
+#endif
