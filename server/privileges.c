@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -61,27 +62,40 @@ int identity_find(struct identity *identity, const char *user, const char *group
 	return 0;
 }
 
-/* Of the capabilities that survived the change of user, keeps those that are used later. */
+/*
+ * Keeps those that are used later, if they are there. Also for who stays: root needs no others from here
+ * on, and a program file with capabilities (setcap) gives them to its user's server until it ends.
+ */
 static int keep_capabilities(bool may_kill)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
+	struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	struct __user_cap_data_struct keeps[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	uint32_t used = CAP_TO_MASK(CAP_IPC_LOCK) | (may_kill ? CAP_TO_MASK(CAP_KILL) : 0);
 
-	data[0].effective = 1u << CAP_IPC_LOCK | (may_kill ? 1u << CAP_KILL : 0);
-	data[0].permitted = data[0].effective;
-	return (int)syscall(SYS_capset, &header, data);
+	if (syscall(SYS_capget, &header, has))
+		return -1;
+	keeps[0].permitted = keeps[0].effective = has[0].permitted & used;
+	return (int)syscall(SYS_capset, &header, keeps);
+}
+
+static int change_user(const struct identity *identity)
+{
+	return prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) ||
+	                       setresgid(identity->gid, identity->gid, identity->gid) ||
+	                       setresuid(identity->uid, identity->uid, identity->uid) ||
+	                       prctl(PR_SET_KEEPCAPS, 0)
+	               ? -1
+	               : 0;
 }
 
 int privileges_drop(const struct identity *identity, bool may_kill, struct error *error)
 {
-	if (identity->change) {
-		if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) ||
-		    setresgid(identity->gid, identity->gid, identity->gid) ||
-		    setresuid(identity->uid, identity->uid, identity->uid) ||
-		    keep_capabilities(may_kill))
-			return error_set(error, "cannot become user %u: %s",
-			                 (unsigned int)identity->uid, strerror(errno));
-	}
+	if (identity->change && change_user(identity))
+		return error_set(error, "cannot become user %u: %s", (unsigned int)identity->uid,
+		                 strerror(errno));
+	if (keep_capabilities(may_kill))
+		return error_set(error, "cannot give up capabilities: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return error_set(error, "prctl(PR_SET_NO_NEW_PRIVS): %s", strerror(errno));
 #if !defined(__SANITIZE_ADDRESS__) /* its leak checker attaches to the process */

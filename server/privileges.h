@@ -24,8 +24,8 @@ int identity_find(struct identity *identity, const char *user, const char *group
                   struct error *error);
 
 /*
- * privileges_drop - becomes @identity for good, keeping CAP_IPC_LOCK (lanes are locked) and, with
- * @may_kill, CAP_KILL (--on-violation kill)
+ * privileges_drop - becomes @identity for good; of the capabilities that there are, keeps CAP_IPC_LOCK
+ * (lanes are locked) and, with @may_kill, CAP_KILL (--on-violation kill), also if nobody else is become
  *
  * In any case: not dumpable, so that no client with the same uid can read or trace the server, and
  * no new privileges. Before other threads are started.

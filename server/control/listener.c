@@ -62,6 +62,7 @@ int listener_check(const char *dir, const char *name, struct error *error)
 static int make_dir(const char *dir, bool default_dir, const struct identity *identity,
                     struct error *error)
 {
+	uid_t uid = identity->change ? identity->uid : geteuid();
 	bool made = mkdir(dir, 0755) == 0;
 	struct stat there;
 
@@ -73,7 +74,7 @@ static int make_dir(const char *dir, bool default_dir, const struct identity *id
 	/* so that the socket can be removed once root is given up */
 	if (identity->change && (made || default_dir) && chown(dir, identity->uid, identity->gid))
 		log_warn("%s cannot be given to the server's user", dir);
-	if (identity->change && stat(dir, &there) == 0 && there.st_uid != identity->uid)
+	if (geteuid() == 0 && stat(dir, &there) == 0 && there.st_uid != uid)
 		log_info(
 			"%s belongs to user %u: the socket will stay there when the server stops, and "
 			"the next start takes it over",
