@@ -10,6 +10,7 @@
 
 #include "server/control/server.h"
 #include "server/log.h"
+#include "server/seccomp.h"
 
 /* The service is so large because of its ports' and clients' tables; not for a stack. */
 static struct server *make_server(void)
@@ -57,38 +58,64 @@ static int check(const struct options *o, struct error *error)
 	return 0;
 }
 
-/* For a service manager that waits for it: sd_notify(3), "Notes". Nothing to do without one. */
-static void notify_ready(void)
+/* For a service manager that waits for it: sd_notify(3), "Notes". A socket, or -1 if nobody does. */
+static int notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd;
 
 	if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(address.sun_path))
-		return;
+		return -1;
 	memcpy(address.sun_path, path, strlen(path));
 	if (path[0] == '@')
 		address.sun_path[0] = 0;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return;
-	if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
-	           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
-		log_warn("NOTIFY_SOCKET=%s", path);
+		return -1;
+	if (connect(fd, (struct sockaddr *)&address,
+	            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) == 0)
+		return fd;
+	log_warn("NOTIFY_SOCKET=%s", path);
 	close(fd);
+	return -1;
+}
+
+static void notify_ready(int fd)
+{
+	if (fd < 0)
+		return;
+	if (send(fd, "READY=1", 7, MSG_NOSIGNAL) < 0)
+		log_warn("NOTIFY_SOCKET");
+	close(fd);
+}
+
+static int confine(const struct options *o, struct error *error)
+{
+	if (!o->no_seccomp)
+		return seccomp_install(o->kill_offenders, error);
+	log_warnx("--no-seccomp: system calls are not confined; for debugging only");
+	return 0;
 }
 
 static int serve(struct server *server, struct error *error)
 {
+	int notify, failed;
+
 	if (server_open(server, error))
 		return -1;
-	log_info("ready: '%s' with %u port%s, %u buffers of %u bytes, pid %d", server->options.name,
-	         server->num_ports, server->num_ports == 1 ? "" : "s",
-	         server->segment.pool.num_bufs, server->segment.pool.buf_bytes, (int)getpid());
-	notify_ready();
-	server_run(server);
+	notify = notify_open();
+	failed = confine(&server->options, error);
+	if (!failed) {
+		log_info("ready: '%s' with %u port%s, %u buffers of %u bytes, pid %d",
+		         server->options.name, server->num_ports, server->num_ports == 1 ? "" : "s",
+		         server->segment.pool.num_bufs, server->segment.pool.buf_bytes,
+		         (int)getpid());
+		notify_ready(notify);
+		server_run(server);
+	}
 	server_close(server);
-	return 0;
+	return failed;
 }
 
 int main(int argc, char **argv)

@@ -32,6 +32,7 @@ enum {
 	OPT_USER,
 	OPT_MAX_CLIENTS,
 	OPT_ON_VIOLATION,
+	OPT_NO_SECCOMP,
 	OPT_CHECK,
 	OPT_VERSION,
 	OPT_HELP,
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
 	{"user", required_argument, NULL, OPT_USER},
 	{"max-clients", required_argument, NULL, OPT_MAX_CLIENTS},
 	{"on-violation", required_argument, NULL, OPT_ON_VIOLATION},
+	{"no-seccomp", no_argument, NULL, OPT_NO_SECCOMP},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -76,6 +78,7 @@ static void print_help(void)
 	     "  --max-clients N    attached at the same time (1024)\n"
 	     "  --on-violation DO  close the session of a client that breaks a rule, or kill it (close)\n"
 	     "  --check            says what would happen, and touches nothing\n"
+	     "  --no-seccomp       does not confine its own system calls: for debugging\n"
 	     "  --version  --help\n"
 	     "drivers:");
 	for (unsigned int i = 0; (driver = driver_at(i)); i++)
@@ -268,6 +271,9 @@ static int parse_one(struct options *o, int option, const char *text, struct err
 		return 0;
 	case OPT_ON_VIOLATION:
 		return parse_violation(o, text, error);
+	case OPT_NO_SECCOMP:
+		o->no_seccomp = true;
+		return 0;
 	case OPT_CHECK:
 		o->check = true;
 		return 0;

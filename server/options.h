@@ -29,6 +29,7 @@ struct options {
 	const char *user;         /* NULL: the user "ixy" where there is one */
 	unsigned int max_clients;
 	bool kill_offenders; /* shared clients that break a rule, instead of closing their session */
+	bool no_seccomp;     /* any system call, for debugging */
 	bool check;
 };
 
