@@ -91,7 +91,8 @@ if [ "${labels[0]}" = fuzz ]; then
 else
 	# a test that lacks one of these skips itself, so without root the rest can still run
 	need_commands ip:iproute2 ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump ethtool:ethtool \
-		setpriv:util-linux sysctl:procps spin:spin || say "some tests will be skipped"
+		setpriv:util-linux sysctl:procps spin:spin \
+		systemd-sysusers:systemd setcap:libcap2-bin || say "some tests will be skipped"
 	need_python scapy:python3-scapy || say "some tests will be skipped"
 	reserve_hugepages "${IXY_HUGEPAGES:-256}"
 fi
