@@ -25,6 +25,7 @@ static const struct {
 	[MESSAGE_ROW_POOL] = {sizeof(struct message_row_pool), 0, "ROW_POOL"},
 	[MESSAGE_END] = {sizeof(struct message_plain), 0, "END"},
 	[MESSAGE_KICK] = {sizeof(struct message_kick), 0, "KICK"},
+	[MESSAGE_ROW_VERIFIED] = {sizeof(struct message_row_verified), 0, "ROW_VERIFIED"},
 };
 
 _Static_assert(sizeof(union message) == MESSAGE_MAX_BYTES, "no message exceeds the buffer");
@@ -146,7 +147,7 @@ const char *message_check(const union message *message, size_t bytes)
 		               ? NULL
 		               : "CLOSED: text is not terminated";
 	case MESSAGE_QUERY:
-		if (message->query.what < QUERY_SERVER || message->query.what > QUERY_POOL)
+		if (message->query.what < QUERY_SERVER || message->query.what > QUERY_LAST)
 			return "QUERY: unknown subject";
 		return message->query.reserved ? "QUERY: reserved field is not zero" : NULL;
 	case MESSAGE_ROW_SERVER:
@@ -164,6 +165,10 @@ const char *message_check(const union message *message, size_t bytes)
 		return message->row_client.num_counters > MESSAGE_COUNTERS
 		               ? "ROW_CLIENT: too many counters"
 		               : NULL;
+	case MESSAGE_ROW_VERIFIED:
+		return terminated(message->row_verified.error, MESSAGE_TEXT_BYTES)
+		               ? NULL
+		               : "ROW_VERIFIED: text is not terminated";
 	default:
 		return NULL;
 	}

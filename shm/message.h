@@ -59,6 +59,7 @@ enum message_type {
 	MESSAGE_ROW_POOL,
 	MESSAGE_END,
 	MESSAGE_KICK,
+	MESSAGE_ROW_VERIFIED,
 	MESSAGE_TYPES, /* one past the last */
 };
 
@@ -157,7 +158,14 @@ struct message_closed {
 	char text[MESSAGE_TEXT_BYTES];
 };
 
-enum query_what { QUERY_SERVER = 1, QUERY_PORTS, QUERY_CLIENTS, QUERY_POOL };
+enum query_what {
+	QUERY_SERVER = 1,
+	QUERY_PORTS,
+	QUERY_CLIENTS,
+	QUERY_POOL,
+	QUERY_VERIFY, /* the workers stand still for a moment: for root and the server's user only */
+	QUERY_LAST = QUERY_VERIFY,
+};
 
 struct message_query {
 	struct message_header header;
@@ -225,6 +233,20 @@ struct message_row_pool {
 	uint64_t reserved_bufs; /* of the free ones, those promised to clients as minimum */
 };
 
+/* What a recount of all buffers found, at one instant: the sum of bufs below is total. */
+struct message_row_verified {
+	struct message_header header;
+	uint64_t total;
+	uint64_t free;       /* each once on the right free stack */
+	uint64_t in_devices; /* held by a port's queues alone */
+	uint64_t in_clients; /* held by one queue pair alone */
+	uint64_t lent;
+	uint64_t underway;              /* between two workers */
+	uint64_t stall_ns;              /* how long the workers stood still */
+	uint64_t num_errors;            /* disagreements of the record with itself */
+	char error[MESSAGE_TEXT_BYTES]; /* the first of them */
+};
+
 /* Any message, for buffers that hold one of unknown type. */
 union message {
 	struct message_header header;
@@ -242,6 +264,7 @@ union message {
 	struct message_row_port row_port;
 	struct message_row_client row_client;
 	struct message_row_pool row_pool;
+	struct message_row_verified row_verified;
 	unsigned char bytes[MESSAGE_MAX_BYTES];
 };
 

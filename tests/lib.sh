@@ -308,4 +308,5 @@ for pool in json.load(sys.stdin)["pool"]:
 expect_whole_pool() {
 	wait_until 10 pool_is_whole || fail "buffers are missing $1: $(ctl show pool 2>&1)"
 	expect_ok ctl show pool
+	expect_ok ctl show pool --verify
 }

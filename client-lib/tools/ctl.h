@@ -10,7 +10,7 @@
 struct ctl_options {
 	const char *dir;    /* NULL: wherever clients look */
 	const char *server; /* NULL: the only one */
-	bool json;
+	bool json, verify;
 	double interval_s; /* between the two samples of stats */
 };
 
@@ -19,6 +19,7 @@ int ctl_list(const struct ctl_options *options);
 int ctl_show_ports(const struct ctl_options *options);
 int ctl_show_clients(const struct ctl_options *options);
 int ctl_show_pool(const struct ctl_options *options);
+int ctl_verify_pool(const struct ctl_options *options);
 
 /* stats.c */
 int ctl_stats(const struct ctl_options *options);

@@ -18,6 +18,8 @@ static const char usage[] =
 	"  show ports       what the server owns\n"
 	"  show clients     who is attached, how, and what they hold\n"
 	"  show pool        where every buffer is; fails unless the sum is right\n"
+	"      --verify       recounts them from scratch while traffic runs, and fails unless\n"
+	"                     everything agrees; for root and the server's user\n"
 	"  stats            totals, rates, and drops by reason, of each port and client\n"
 	"      --json         everything, for programs\n"
 	"      --interval S   seconds over which rates are taken (1); 0: no rates\n"
@@ -32,11 +34,9 @@ static const char usage[] =
 	"example: ixyctl -n main stats --interval 5\n";
 
 static const struct option long_options[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"interval", required_argument, NULL, 'i'},
-	{"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+	{"json", no_argument, NULL, 'j'},           {"verify", no_argument, NULL, 'v'},
+	{"interval", required_argument, NULL, 'i'}, {"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
 };
 
 int ctl_fail(const struct failure *failure)
@@ -77,7 +77,7 @@ static int run_show(const struct ctl_options *options, const char *what)
 	if (what && strcmp(what, "clients") == 0)
 		return ctl_show_clients(options);
 	if (what && strcmp(what, "pool") == 0)
-		return ctl_show_pool(options);
+		return options->verify ? ctl_verify_pool(options) : ctl_show_pool(options);
 	return complain("show wants one of ports, clients and pool");
 }
 
@@ -123,6 +123,9 @@ static int parse_option(struct ctl_options *options, int option)
 		return -1;
 	case 'j':
 		options->json = true;
+		return -1;
+	case 'v':
+		options->verify = true;
 		return -1;
 	case 'i':
 		return parse_interval(options, optarg);

@@ -56,10 +56,9 @@ static int add_row(struct rows *rows, const union message *message, struct failu
 static uint32_t row_type(uint32_t what)
 {
 	static const uint32_t types[] = {
-		[QUERY_SERVER] = MESSAGE_ROW_SERVER,
-		[QUERY_PORTS] = MESSAGE_ROW_PORT,
-		[QUERY_CLIENTS] = MESSAGE_ROW_CLIENT,
-		[QUERY_POOL] = MESSAGE_ROW_POOL,
+		[QUERY_SERVER] = MESSAGE_ROW_SERVER,   [QUERY_PORTS] = MESSAGE_ROW_PORT,
+		[QUERY_CLIENTS] = MESSAGE_ROW_CLIENT,  [QUERY_POOL] = MESSAGE_ROW_POOL,
+		[QUERY_VERIFY] = MESSAGE_ROW_VERIFIED,
 	};
 
 	return types[what];

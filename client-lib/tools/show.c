@@ -232,6 +232,41 @@ static bool show_worker_pool(const struct message_row_pool *row)
 	return sum == row->total;
 }
 
+int ctl_verify_pool(const struct ctl_options *options)
+{
+	const struct message_row_verified *row;
+	struct failure failure;
+	struct rows rows;
+	bool right;
+
+	if (ask(options, QUERY_VERIFY, &rows, &failure) < 0)
+		return ctl_fail(&failure);
+	if (rows.count != 1) {
+		rows_free(&rows);
+		fail(&failure, EPROTO, "the server answered with %u rows in place of one",
+		     rows.count);
+		return ctl_fail(&failure);
+	}
+	row = &rows.rows[0].row_verified;
+	right = row->num_errors == 0 && row->total == row->free + row->in_devices +
+	                                                      row->in_clients + row->lent +
+	                                                      row->underway;
+	printf("%" PRIu64 " buffers recounted: %" PRIu64 " free, %" PRIu64
+	       " in port queues, %" PRIu64 " held by clients, %" PRIu64 " lent, %" PRIu64
+	       " between workers; the workers stood still for %" PRIu64 " us\n",
+	       row->total, row->free, row->in_devices, row->in_clients, row->lent, row->underway,
+	       (row->stall_ns + 999) / 1000);
+	if (right)
+		puts("holders, free stacks, loans, counts and promises agree");
+	else
+		fprintf(stderr,
+		        "ixyctl: %" PRIu64 " disagreements, the first: %s; this is a bug of the "
+		        "server: report it\n",
+		        row->num_errors, row->num_errors ? row->error : "the sum is wrong");
+	rows_free(&rows);
+	return right ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int ctl_show_pool(const struct ctl_options *options)
 {
 	struct failure failure;

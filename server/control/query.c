@@ -11,6 +11,7 @@
 #include <ixy/version.h>
 
 #include "server/control/session.h"
+#include "server/control/verify.h"
 #include "shm/fdpass.h"
 
 static void copy_counters(uint64_t *to, const uint64_t *from, unsigned int n)
@@ -128,6 +129,26 @@ static void pool_row(const struct server *server, const struct worker *w,
 	}
 }
 
+static void verified_row(struct server *server, struct message_row_verified *row)
+{
+	struct verified v;
+
+	if (verify_pool(server, &v)) {
+		row->num_errors = 1;
+		snprintf(row->error, sizeof(row->error), "out of memory");
+		return;
+	}
+	row->total = v.bufs;
+	row->free = v.free;
+	row->in_devices = v.devices;
+	row->in_clients = v.held;
+	row->lent = v.lent;
+	row->underway = v.underway;
+	row->stall_ns = v.stall_ns;
+	row->num_errors = v.num_errors;
+	snprintf(row->error, sizeof(row->error), "%s", v.error);
+}
+
 /* The attached session with the smallest id that is at least @id. */
 static const struct session *session_from(const struct server *server, uint64_t id)
 {
@@ -142,7 +163,7 @@ static const struct session *session_from(const struct server *server, uint64_t 
 /* Makes the next row; returns false after the last. Moves query_next to behind it. */
 static bool next_row(struct session *s, union message *message)
 {
-	const struct server *server = s->server;
+	struct server *server = s->server;
 	const struct session *client;
 
 	switch (s->query_what) {
@@ -164,6 +185,12 @@ static bool next_row(struct session *s, union message *message)
 		message_init(message, MESSAGE_ROW_SERVER);
 		server_row(server, &message->row_server);
 		return s->query_next++ == 0;
+	case QUERY_VERIFY:
+		if (s->query_next++)
+			return false;
+		message_init(message, MESSAGE_ROW_VERIFIED);
+		verified_row(server, &message->row_verified);
+		return true;
 	default:
 		if (s->query_next >= server->num_workers)
 			return false;
@@ -185,6 +212,12 @@ void query_start(struct session *s, uint32_t what)
 	if (s->query_what) {
 		session_close(s, CLOSE_PROTOCOL,
 		              "QUERY before the answer to the last one was read");
+		return;
+	}
+	if (what == QUERY_VERIFY && s->uid != 0 && s->uid != geteuid()) {
+		session_refuse(s, EACCES,
+		               "only root or the server's user may have the pool "
+		               "verified: the workers stand still for a moment");
 		return;
 	}
 	s->query_what = what;

@@ -34,6 +34,7 @@ static void finish(struct worker *w, struct qp *qp)
 	forget_dirty(w, qp);
 	if (qp->joined)
 		admission_reserve(w, w->reserved_bufs - qp->state->min_bufs);
+	qp->joined = false;
 	w->reclaiming = qp->reclaim_link;
 	/* from here on the control thread may free the pair */
 	__atomic_store_n(&qp->reclaimed, 1, __ATOMIC_RELEASE);

@@ -91,7 +91,8 @@ uint64_t wake_all(struct worker *w, bool busy)
 static bool anything_to_do(struct worker *w, const struct tables *tables)
 {
 	if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) ||
-	    __atomic_load_n(&w->reclaim_request, __ATOMIC_ACQUIRE) || rcu_tables(w) != tables)
+	    __atomic_load_n(&w->reclaim_request, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&w->snapshot, __ATOMIC_ACQUIRE) || rcu_tables(w) != tables)
 		return true;
 	if (w->num_workers > 1 && cross_pending(w))
 		return true;

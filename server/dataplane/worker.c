@@ -13,6 +13,7 @@
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/rcu.h"
 #include "server/dataplane/reclaim.h"
+#include "server/dataplane/snapshot.h"
 #include "server/dataplane/wake.h"
 
 #define SPIN_NS     50000u      /* rounds without work for this long, then sleep */
@@ -191,6 +192,8 @@ static unsigned int round_of_work(struct worker *w, const struct tables *tables)
 	unsigned int work = 0;
 
 	w->starving = false;
+	if (__atomic_load_n(&w->snapshot, __ATOMIC_RELAXED))
+		snapshot_take(w, __atomic_exchange_n(&w->snapshot, NULL, __ATOMIC_ACQUIRE));
 	if (__atomic_load_n(&w->reclaim_request, __ATOMIC_RELAXED))
 		take_reclaim_requests(w);
 	/* after the requests were taken: what was sent to those pairs is out of the rings now */

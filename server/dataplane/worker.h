@@ -21,6 +21,8 @@
 #include "server/dataplane/waker.h"
 #include "server/driver/driver.h"
 
+struct snapshot;
+
 #define MAX_PORT_QUEUES (HOLDER_DEVICE_LAST - HOLDER_DEVICE_FIRST + 1)
 
 struct worker {
@@ -71,7 +73,8 @@ struct worker {
 	/* shared with the control thread; atomic */
 	struct tables *tables; /* RCU */
 	struct qp
-		*reclaim_request; /* list through reclaim_link: control pushes, worker takes all */
+		*reclaim_request;  /* list through reclaim_link: control pushes, worker takes all */
+	struct snapshot *snapshot; /* to be taken part in, once */
 	uint32_t stop;
 	uint32_t watched;   /* queue pairs ever watched: orders what was written to a pair before */
 	uint32_t rcu_shown; /* rcu.h, for ThreadSanitizer alone */

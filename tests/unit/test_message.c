@@ -45,6 +45,7 @@ static const struct {
 	{"ROW_POOL", 80, 0},
 	{"END", 8, 0},
 	{"KICK", 16, 0},
+	{"ROW_VERIFIED", 328, 0},
 };
 
 /* Numbers that have a range. */
@@ -66,7 +67,7 @@ static const struct {
          IXY_MAX_QUEUE_PAIRS},
 	{MESSAGE_QP, offsetof(struct message_qp, index), 0, IXY_MAX_QUEUE_PAIRS - 1},
 	{MESSAGE_QP, offsetof(struct message_qp, worker), 0, 31},
-	{MESSAGE_QUERY, offsetof(struct message_query, what), 1, 4},
+	{MESSAGE_QUERY, offsetof(struct message_query, what), 1, 5},
 	{MESSAGE_QUERY, offsetof(struct message_query, reserved), 0, 0},
 	{MESSAGE_ROW_SERVER, offsetof(struct message_row_server, num_counters), 0, 24},
 	{MESSAGE_ROW_PORT, offsetof(struct message_row_port, num_counters), 0, 24},
