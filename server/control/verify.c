@@ -76,7 +76,7 @@ static void snapshot_run(struct server *server, struct snapshot *s)
 		__atomic_store_n(&server->workers[i]->snapshot, s, __ATOMIC_RELEASE);
 		worker_poke(server->workers[i]);
 	}
-	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&s->left, __ATOMIC_ACQUIRE) < server->num_workers)
 		usleep(50);
 }
 

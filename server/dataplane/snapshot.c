@@ -49,19 +49,23 @@ static void count_underway(const struct worker *to, struct snapshot *s)
 	}
 }
 
-void snapshot_take(struct worker *w, struct snapshot *s)
+static void copy(const struct worker *w, struct snapshot *s)
 {
-	uint64_t begin;
+	uint64_t begin = kernel_clock_ns(CLOCK_MONOTONIC);
 
-	if (__atomic_add_fetch(&s->arrived, 1, __ATOMIC_ACQ_REL) < w->num_workers) {
-		while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
-			;
-		return;
-	}
-	begin = kernel_clock_ns(CLOCK_MONOTONIC);
 	copy_record(w, s);
 	for (unsigned int i = 0; i < w->num_workers; i++)
 		count_underway(w->workers[i], s);
 	s->stall_ns = kernel_clock_ns(CLOCK_MONOTONIC) - begin;
 	__atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
+}
+
+void snapshot_take(struct worker *w, struct snapshot *s)
+{
+	if (__atomic_add_fetch(&s->arrived, 1, __ATOMIC_ACQ_REL) == w->num_workers)
+		copy(w, s);
+	else
+		while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
+			;
+	__atomic_fetch_add(&s->left, 1, __ATOMIC_RELEASE);
 }

@@ -30,8 +30,10 @@ struct snapshot {
 	uint64_t reserved_bufs[IXY_MAX_WORKERS];
 
 	/* atomic */
-	uint32_t arrived;
-	uint32_t done;
+	uint32_t arrived; /* workers at the barrier */
+	uint32_t done;    /* the copy is made */
+	uint32_t
+		left; /* workers that do not look at this any more: with all of them it may be freed */
 	uint64_t stall_ns; /* from the arrival of the last worker to the end of the copy */
 };
 
