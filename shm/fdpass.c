@@ -6,6 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 /* Room for more than we accept: what the kernel has installed must be seen to be closed. */
 #define RECEIVE_FDS 32
 
@@ -29,6 +33,15 @@ ssize_t fdpass_recv_plain(int socket, union message *message)
 	return got < 0 ? -errno : got;
 }
 
+/* Since Linux 6.16, and inherited from the listening socket before anybody could send on this one. */
+static bool is_refusing(int socket)
+{
+	int on = 1;
+	socklen_t bytes = sizeof(on);
+
+	return getsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &on, &bytes) == 0 && !on;
+}
+
 bool fdpass_drain(int socket)
 {
 	union {
@@ -38,6 +51,9 @@ bool fdpass_drain(int socket)
 	unsigned char byte;
 	int on = 1;
 
+	/* hundreds of messages for each connection of a flood, which close() drops much faster */
+	if (is_refusing(socket))
+		return true;
 	/*
 	 * Credentials come with every message, also with an empty one, and not at the end; there is
 	 * no room for more than them, so that descriptors make it MSG_CTRUNC.
@@ -61,10 +77,6 @@ bool fdpass_drain(int socket)
 		recv(socket, &byte, sizeof(byte), MSG_DONTWAIT);
 	}
 }
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 bool fdpass_refuse(int socket)
 {

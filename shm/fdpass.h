@@ -37,8 +37,9 @@ ssize_t fdpass_recv_plain(int socket, union message *message);
 /*
  * fdpass_drain - may @socket be closed by somebody who cannot wait?
  *
- * Ends reception, so that nothing can follow, and takes what is queued. False: there are descriptors
- * in the queue, and a thread that may block has to close the socket.
+ * Yes at once, if it refused descriptors (fdpass_refuse) before anybody could send. Otherwise ends
+ * reception, so that nothing can follow, and takes what is queued. False: there are descriptors in the
+ * queue, and a thread that may block has to close the socket.
  */
 bool fdpass_drain(int socket);
 

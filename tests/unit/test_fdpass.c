@@ -128,6 +128,22 @@ static void drain_with_descriptor_behind_empty_packets_forbids_closing(void)
 	}
 }
 
+/* What is queued is left for close(): a flood must not make the server take it message by message. */
+static void drain_where_the_kernel_refuses_takes_nothing(void)
+{
+	char byte;
+
+	setup();
+	if (fdpass_refuse(ends[0])) {
+		peer_sends(3, -1);
+		CHECK(fdpass_drain(ends[0]));
+		CHECK_EQ(recv(ends[0], &byte, 1, MSG_DONTWAIT), 1);
+	} else {
+		printf("     (this kernel cannot refuse descriptors)\n");
+	}
+	teardown();
+}
+
 static void refuse_where_the_kernel_can_stops_the_sender(void)
 {
 	int sent;
@@ -162,6 +178,7 @@ int main(void)
 	RUN(drain_of_plain_messages_allows_closing);
 	RUN(drain_after_the_peer_left_allows_closing);
 	RUN(drain_with_descriptor_behind_empty_packets_forbids_closing);
+	RUN(drain_where_the_kernel_refuses_takes_nothing);
 	RUN(refuse_where_the_kernel_can_stops_the_sender);
 	return DONE();
 }
