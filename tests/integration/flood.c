@@ -1,17 +1,18 @@
 /*
  * flood.c - one user keeps the control socket as busy as it can, in one way; and a probe beside it
  *
- *	flood SOCKET connect SECONDS   connects, holds as many connections as it gets, connects again
- *	flood SOCKET silent SECONDS    asks for everything and never reads what it is sent
- *	flood SOCKET ask SECONDS       asks for everything and reads it, on many connections
- *	flood SOCKET fds SECONDS       sends descriptors, beside good messages and bad ones
- *	flood SOCKET attach SECONDS    attaches, never says that it has mapped, leaves, attaches
- *	flood SERVER probe ROUNDS      attaches and detaches so often; prints the times in microseconds
+ *	flood SOCKET connect   connects, holds as many connections as it gets, connects again
+ *	flood SOCKET silent    asks for everything and never reads what it is sent
+ *	flood SOCKET ask       asks for everything and reads it, on many connections
+ *	flood SOCKET fds       sends descriptors, beside good messages and bad ones
+ *	flood SOCKET attach    attaches, never says that it has mapped, leaves, attaches
+ *	flood SERVER probe N   attaches and detaches N times; prints the times in microseconds
  *
- * An attacker prints what it did: one that did nothing proves nothing.
+ * An attacker goes on until SIGTERM, then prints what it did: one that did nothing proves nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,13 @@ struct attacker {
 	int sockets[CONNECTIONS]; /* -1: none */
 	unsigned long connected, refused, sent, received, blocked;
 };
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	stopped = signal;
+}
 
 static uint64_t now_us(void)
 {
@@ -189,12 +197,12 @@ static void do_attach(struct attacker *a, unsigned int i)
 	tell(a, i, &message);
 }
 
-static int attack(struct attacker *a, void (*act)(struct attacker *a, unsigned int i), bool greets,
-                  uint64_t end_us)
+static int attack(struct attacker *a, void (*act)(struct attacker *a, unsigned int i), bool greets)
 {
 	for (unsigned int i = 0; i < CONNECTIONS; i++)
 		a->sockets[i] = -1;
-	while (now_us() < end_us) {
+	signal(SIGTERM, stop);
+	while (!stopped) {
 		for (unsigned int i = 0; i < CONNECTIONS; i++) {
 			if (a->sockets[i] < 0) {
 				a->sockets[i] = open_socket(a);
@@ -261,15 +269,14 @@ int main(int argc, char **argv)
 	            {"attach", do_attach, true}};
 	struct attacker a = {.path = argc > 1 ? argv[1] : ""};
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: %s SOCKET|SERVER WAY SECONDS|ROUNDS\n", argv[0]);
+	if (argc < 3) {
+		fprintf(stderr, "usage: %s SOCKET|SERVER WAY [N]\n", argv[0]);
 		return 2;
 	}
-	if (!strcmp(argv[2], "probe"))
+	if (!strcmp(argv[2], "probe") && argc == 4)
 		return probe(argv[1], (unsigned int)strtoul(argv[3], NULL, 10));
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (!strcmp(argv[2], ways[i].name))
-			return attack(&a, ways[i].act, ways[i].greets,
-			              now_us() + strtoull(argv[3], NULL, 10) * 1000000);
+			return attack(&a, ways[i].act, ways[i].greets);
 	return 2;
 }
