@@ -255,6 +255,7 @@ static int check_welcome(const struct message_welcome *welcome, struct connectio
                          struct failure *failure)
 {
 	connection->pid = welcome->server_pid;
+	connection->control_minor = welcome->control_minor;
 	copy_text(connection->name, IXY_NAME_BYTES, welcome->server_name, IXY_NAME_BYTES);
 	copy_text(connection->version, IXY_NAME_BYTES, welcome->server_version, IXY_NAME_BYTES);
 	if (welcome->control_major == CONTROL_MAJOR && welcome->abi_major == IXY_ABI_MAJOR)

@@ -14,6 +14,7 @@
 struct connection {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uint32_t pid;
+	uint16_t control_minor; /* what else it understands */
 	char name[IXY_NAME_BYTES];
 	char version[IXY_NAME_BYTES];
 };

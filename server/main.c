@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/control/pool_account.h"
 #include "server/control/server.h"
 #include "server/log.h"
 #include "server/seccomp.h"
@@ -115,6 +116,7 @@ static int serve(struct server *server, struct error *error)
 		server_run(server);
 	}
 	server_close(server);
+	pool_account_end(server);
 	return failed;
 }
 

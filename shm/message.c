@@ -26,6 +26,7 @@ static const struct {
 	[MESSAGE_END] = {sizeof(struct message_plain), 0, "END"},
 	[MESSAGE_KICK] = {sizeof(struct message_kick), 0, "KICK"},
 	[MESSAGE_ROW_VERIFIED] = {sizeof(struct message_row_verified), 0, "ROW_VERIFIED"},
+	[MESSAGE_ROW_HOLDER] = {sizeof(struct message_row_holder), 0, "ROW_HOLDER"},
 };
 
 _Static_assert(sizeof(union message) == MESSAGE_MAX_BYTES, "no message exceeds the buffer");
@@ -169,6 +170,13 @@ const char *message_check(const union message *message, size_t bytes)
 		return terminated(message->row_verified.error, MESSAGE_TEXT_BYTES)
 		               ? NULL
 		               : "ROW_VERIFIED: text is not terminated";
+	case MESSAGE_ROW_HOLDER:
+		if (!is_name(message->row_holder.name, true))
+			return "ROW_HOLDER: bad name";
+		return message->row_holder.kind < ROW_HOLDER_FREE ||
+		                       message->row_holder.kind >= ROW_HOLDER_KINDS
+		               ? "ROW_HOLDER: unknown kind"
+		               : NULL;
 	default:
 		return NULL;
 	}

@@ -39,7 +39,7 @@
 
 /* version of the control protocol; independent of the ABI's */
 #define CONTROL_MAJOR 1
-#define CONTROL_MINOR 0
+#define CONTROL_MINOR 1 /* 1: QUERY_VERIFY, QUERY_HOLDERS and their rows */
 
 enum message_type {
 	MESSAGE_HELLO = 1,
@@ -60,6 +60,7 @@ enum message_type {
 	MESSAGE_END,
 	MESSAGE_KICK,
 	MESSAGE_ROW_VERIFIED,
+	MESSAGE_ROW_HOLDER,
 	MESSAGE_TYPES, /* one past the last */
 };
 
@@ -164,7 +165,8 @@ enum query_what {
 	QUERY_CLIENTS,
 	QUERY_POOL,
 	QUERY_VERIFY, /* the workers stand still for a moment: for root and the server's user only */
-	QUERY_LAST = QUERY_VERIFY,
+	QUERY_HOLDERS,
+	QUERY_LAST = QUERY_HOLDERS,
 };
 
 struct message_query {
@@ -247,6 +249,35 @@ struct message_row_verified {
 	char error[MESSAGE_TEXT_BYTES]; /* the first of them */
 };
 
+/*
+ * ROW_HOLDER: who holds how many buffers of a worker's part of the pool. But for READER, all rows of a
+ * worker together are its total.
+ */
+enum row_holder_kind {
+	ROW_HOLDER_FREE = 1,
+	ROW_HOLDER_WORKER,  /* in a worker's hands, or on the way between two */
+	ROW_HOLDER_DEVICE,  /* one port queue alone */
+	ROW_HOLDER_CLIENT,  /* queue pairs of one session, each buffer one of them alone */
+	ROW_HOLDER_LENT,    /* readers, perhaps with a device: as many as `holders` says */
+	ROW_HOLDER_UNKNOWN, /* held by what does not exist: a bug of the server */
+	ROW_HOLDER_READER, /* one session's places in loans, of all parts; counted in LENT already */
+	ROW_HOLDER_KINDS,  /* one past the last */
+};
+
+#define ROW_HOLDER_CLOSING 0x1u /* the session ended; its buffers are being taken back */
+
+struct message_row_holder {
+	struct message_header header;
+	uint32_t worker; /* whose part; 0 for READER */
+	uint32_t kind;   /* enum row_holder_kind */
+	uint64_t session;
+	uint32_t port, queue;
+	uint32_t holders;
+	uint32_t flags;
+	uint64_t bufs;
+	char name[IXY_NAME_BYTES]; /* of the port or the client; else empty */
+};
+
 /* Any message, for buffers that hold one of unknown type. */
 union message {
 	struct message_header header;
@@ -265,6 +296,7 @@ union message {
 	struct message_row_client row_client;
 	struct message_row_pool row_pool;
 	struct message_row_verified row_verified;
+	struct message_row_holder row_holder;
 	unsigned char bytes[MESSAGE_MAX_BYTES];
 };
 

@@ -18,6 +18,8 @@ struct ctl_options {
 int ctl_list(const struct ctl_options *options);
 int ctl_show_ports(const struct ctl_options *options);
 int ctl_show_clients(const struct ctl_options *options);
+
+/* pool.c */
 int ctl_show_pool(const struct ctl_options *options);
 int ctl_verify_pool(const struct ctl_options *options);
 
@@ -32,6 +34,11 @@ int ctl_fail(const struct failure *failure);
 
 /* pool_sum - where the buffers of a row are, added up: its total, unless some are lost */
 uint64_t pool_sum(const struct message_row_pool *row);
+
+struct json;
+
+/* pool_json - the fields of a row, into the object that is open */
+void pool_json(struct json *json, const struct message_row_pool *row);
 
 /* mode_name, role_name - of a client, as its options call them */
 const char *mode_name(uint32_t mode);

@@ -53,19 +53,20 @@ static int add_row(struct rows *rows, const union message *message, struct failu
 	return 0;
 }
 
-static uint32_t row_type(uint32_t what)
+/* Whether a row of this type answers the question. */
+static bool answers(uint32_t type, uint32_t what)
 {
 	static const uint32_t types[] = {
 		[QUERY_SERVER] = MESSAGE_ROW_SERVER,   [QUERY_PORTS] = MESSAGE_ROW_PORT,
 		[QUERY_CLIENTS] = MESSAGE_ROW_CLIENT,  [QUERY_POOL] = MESSAGE_ROW_POOL,
-		[QUERY_VERIFY] = MESSAGE_ROW_VERIFIED,
+		[QUERY_VERIFY] = MESSAGE_ROW_VERIFIED, [QUERY_HOLDERS] = MESSAGE_ROW_HOLDER,
 	};
 
-	return types[what];
+	return type == types[what] || (what == QUERY_HOLDERS && type == MESSAGE_ROW_POOL);
 }
 
 /* Receives rows until END. */
-static int receive_rows(const struct server *server, uint32_t type, struct rows *rows,
+static int receive_rows(const struct server *server, uint32_t what, struct rows *rows,
                         struct failure *failure)
 {
 	uint64_t deadline_ns = clock_ns() + TIMEOUT_NS;
@@ -80,12 +81,12 @@ static int receive_rows(const struct server *server, uint32_t type, struct rows 
 			return error;
 		if (message.header.type == MESSAGE_END)
 			return 0;
-		if (message.header.type == type) {
+		if (answers(message.header.type, what)) {
 			error = add_row(rows, &message, failure);
 		} else {
 			fdpass_close(fds, message_num_fds(message.header.type));
-			error = fail(failure, EPROTO, "the server answered with %s in place of %s",
-			             message_name(message.header.type), message_name(type));
+			error = fail(failure, EPROTO, "the server answered question %u with %s",
+			             what, message_name(message.header.type));
 		}
 		if (error < 0)
 			return error;
@@ -103,7 +104,7 @@ int query(const struct server *server, uint32_t what, struct rows *rows, struct 
 	message.query.what = what;
 	error = connect_send(server->socket, &server->connection, &message, failure);
 	if (error == 0)
-		error = receive_rows(server, row_type(what), rows, failure);
+		error = receive_rows(server, what, rows, failure);
 	if (error < 0)
 		rows_free(rows);
 	return error;

@@ -1,4 +1,4 @@
-/* show.c - ixyctl list, show ports, show clients, show pool: rows of a server -> a table */
+/* show.c - ixyctl list, show ports, show clients: rows of a server -> a table */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -206,31 +206,7 @@ int ctl_show_clients(const struct ctl_options *options)
 	return EXIT_SUCCESS;
 }
 
-/* -- show pool ----------------------------------------------------------------------------------- */
-
-uint64_t pool_sum(const struct message_row_pool *row)
-{
-	return row->free + row->in_devices + row->in_clients + row->lent + row->in_worker;
-}
-
-static bool show_worker_pool(const struct message_row_pool *row)
-{
-	uint64_t sum = pool_sum(row);
-
-	printf("%6u %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
-	       " %9" PRIu64 " %6u %8" PRIu64 "  %s\n",
-	       row->worker, row->total, row->free, row->in_devices, row->in_clients, row->lent,
-	       row->in_worker, row->reserved_bufs, row->buf_bytes, row->page_bytes / 1024,
-	       sum == row->total ? "sum is right" : "SUM IS WRONG");
-	if (sum != row->total)
-		fprintf(stderr,
-		        "ixyctl: worker %u accounts for %" PRIu64 " of its %" PRIu64
-		        " buffers: %" PRIu64 " are %s; this is a bug of the server: report it\n",
-		        row->worker, sum, row->total,
-		        sum < row->total ? row->total - sum : sum - row->total,
-		        sum < row->total ? "lost" : "counted twice");
-	return sum == row->total;
-}
+/* -- show pool --verify -------------------------------------------------------------------------- */
 
 int ctl_verify_pool(const struct ctl_options *options)
 {
@@ -263,22 +239,6 @@ int ctl_verify_pool(const struct ctl_options *options)
 		        "ixyctl: %" PRIu64 " disagreements, the first: %s; this is a bug of the "
 		        "server: report it\n",
 		        row->num_errors, row->num_errors ? row->error : "the sum is wrong");
-	rows_free(&rows);
-	return right ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-int ctl_show_pool(const struct ctl_options *options)
-{
-	struct failure failure;
-	struct rows rows;
-	bool right = true;
-
-	if (ask(options, QUERY_POOL, &rows, &failure) < 0)
-		return ctl_fail(&failure);
-	printf("%6s %9s %9s %9s %9s %9s %9s %9s %6s %8s\n", "WORKER", "BUFFERS", "FREE", "DEVICES",
-	       "CLIENTS", "LENT", "HANDLING", "PROMISED", "BYTES", "PAGE-KB");
-	for (unsigned int i = 0; i < rows.count; i++)
-		right &= show_worker_pool(&rows.rows[i].row_pool);
 	rows_free(&rows);
 	return right ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -292,17 +292,7 @@ static void json_client(struct json *json, const struct message_row_client *row,
 static void json_pool(struct json *json, const struct message_row_pool *row)
 {
 	json_object(json, NULL);
-	json_number(json, "worker", row->worker);
-	json_number(json, "buf_bytes", row->buf_bytes);
-	json_number(json, "page_bytes", row->page_bytes);
-	json_number(json, "total", row->total);
-	json_number(json, "free", row->free);
-	json_number(json, "in_devices", row->in_devices);
-	json_number(json, "in_clients", row->in_clients);
-	json_number(json, "lent", row->lent);
-	json_number(json, "in_worker", row->in_worker);
-	json_number(json, "reserved", row->reserved_bufs);
-	json_bool(json, "sum_is_total", pool_sum(row) == row->total);
+	pool_json(json, row);
 	json_object_end(json);
 }
 

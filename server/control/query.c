@@ -10,6 +10,7 @@
 
 #include <ixy/version.h>
 
+#include "server/control/pool_account.h"
 #include "server/control/session.h"
 #include "server/control/verify.h"
 #include "shm/fdpass.h"
@@ -102,31 +103,19 @@ static void client_row(const struct session *s, struct message_row_client *row)
 	}
 }
 
-/* Counts every buffer of a worker's part by what the record says of it at this moment. */
-static void pool_row(const struct server *server, const struct worker *w,
-                     struct message_row_pool *row)
+/* Rows about buffers: first a ROW_POOL for each worker, then, if wanted, who holds them. */
+static bool pool_row(const struct pool_account *account, uint64_t index, bool holders,
+                     union message *message)
 {
-	const struct record *r = &w->record;
-
-	row->worker = w->index;
-	row->buf_bytes = server->segment.pool.buf_bytes;
-	row->page_bytes = server->segment.pool.page_bytes;
-	row->total = r->num_own;
-	row->reserved_bufs = __atomic_load_n(&w->reserved_bufs, __ATOMIC_RELAXED);
-	for (uint32_t buf = r->first; buf < r->first + r->num_own; buf++) {
-		uint16_t holder = record_holder(r, buf);
-
-		if (holder == HOLDER_FREE)
-			row->free++;
-		else if (holder <= HOLDER_QP_LAST)
-			row->in_clients++;
-		else if (holder == HOLDER_LENT)
-			row->lent++;
-		else if (holder == HOLDER_WORKER)
-			row->in_worker++;
-		else
-			row->in_devices++;
+	if (index < account->num_pools) {
+		message->row_pool = account->pools[index];
+		return true;
 	}
+	index -= account->num_pools;
+	if (!holders || index >= account->num_holders)
+		return false;
+	message->row_holder = account->holders[index];
+	return true;
 }
 
 static void verified_row(struct server *server, struct message_row_verified *row)
@@ -192,11 +181,8 @@ static bool next_row(struct session *s, union message *message)
 		verified_row(server, &message->row_verified);
 		return true;
 	default:
-		if (s->query_next >= server->num_workers)
-			return false;
-		message_init(message, MESSAGE_ROW_POOL);
-		pool_row(server, server->workers[s->query_next++], &message->row_pool);
-		return true;
+		return pool_row(s->query_account, s->query_next++, s->query_what == QUERY_HOLDERS,
+		                message);
 	}
 }
 
@@ -219,6 +205,13 @@ void query_start(struct session *s, uint32_t what)
 		               "only root or the server's user may have the pool "
 		               "verified: the workers stand still for a moment");
 		return;
+	}
+	if (what == QUERY_POOL || what == QUERY_HOLDERS) {
+		s->query_account = pool_account(s->server);
+		if (!s->query_account) {
+			session_refuse(s, ENOMEM, "no memory to count the buffers");
+			return;
+		}
 	}
 	s->query_what = what;
 	s->query_next = 0;

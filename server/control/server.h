@@ -20,6 +20,7 @@
 #include "shm/message.h"
 
 struct server;
+struct pool_account;
 
 /* What an epoll entry of the control thread leads to. */
 struct source {
@@ -55,6 +56,7 @@ struct session {
 	/* an answer to QUERY that did not fit into the socket's buffer */
 	uint32_t query_what;
 	uint64_t query_next;
+	const struct pool_account *query_account; /* what rows about buffers are made of */
 };
 
 struct server {
@@ -93,6 +95,7 @@ struct server {
 	bool qp_used[MAX_QUEUE_PAIRS];      /* entry of state.qps */
 	uint8_t qp_worker[MAX_QUEUE_PAIRS]; /* of those that are used */
 	bool reader_used[RECORD_MAX_READERS];
+	struct pool_account *pool_accounts; /* the last one, and older ones that are still sent */
 };
 
 /* server_open - everything up to the point where the worker runs; -1 with @error, nothing left */

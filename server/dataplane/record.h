@@ -150,6 +150,12 @@ static inline unsigned int record_lender(const struct record *r, uint32_t buf)
 	return __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED) >> 8;
 }
 
+/* record_num_holders - of a loan, as somebody who looks from outside sees it at this moment */
+static inline unsigned int record_num_holders(const struct record *r, uint32_t buf)
+{
+	return __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED) & 0xff;
+}
+
 /* The lender's: adds @n (or takes one away) to the holders of a loan; returns how many there are. */
 static inline unsigned int record_count_loan(struct record *r, uint32_t buf, int n)
 {

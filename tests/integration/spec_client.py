@@ -186,6 +186,14 @@ def query(args):
             print(name, *(f"{key}={value}" for key, value in row.items()))
             if what == 4:
                 check(sum(list(row.values())[1:6]) == row["total"], "the buffers do not add up")
+    check(control.minor >= 1, "the server does not know QUERY 6")
+    rows = control.query(6)
+    pools = [row for row in rows if "total" in row]
+    check(rows[:len(pools)] == pools, "ROW_POOL comes before ROW_HOLDER")
+    for worker, pool in enumerate(pools):
+        held = [row for row in rows if row.get("worker") == worker and row["kind"] in range(1, 7)]
+        check(sum(row["bufs"] for row in held) == pool["total"], "the holders do not add up")
+        check(not any(row["kind"] == 6 for row in held), "buffers of nobody")
 
 
 def watch(args):

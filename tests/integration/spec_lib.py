@@ -20,9 +20,9 @@ import time
 
 # -- s. 3: messages ----
 HELLO, WELCOME, REFUSED, ATTACH, ATTACHED, QP, MAPPED, READY, CLOSED, DETACH, QUERY = range(1, 12)
-ROW_SERVER, ROW_PORT, ROW_CLIENT, ROW_POOL, END, KICK = range(12, 18)
+ROW_SERVER, ROW_PORT, ROW_CLIENT, ROW_POOL, END, KICK, ROW_VERIFIED, ROW_HOLDER = range(12, 20)
 SIZES = {WELCOME: 88, REFUSED: 272, ATTACHED: 552, QP: 80, READY: 8, CLOSED: 272, ROW_SERVER: 304,
-         ROW_PORT: 352, ROW_CLIENT: 296, ROW_POOL: 80, END: 8}
+         ROW_PORT: 352, ROW_CLIENT: 296, ROW_POOL: 80, END: 8, ROW_HOLDER: 80}
 NUM_FDS = {ATTACHED: 2, QP: 4}
 SHARED, READONLY, ISOLATED = range(3)
 MEMBER, MONITOR = range(2)
@@ -127,16 +127,17 @@ class Control:
         return kind, packet, fds
 
     def greet(self, control_major=1, abi_major=1, magic=CONTROL_MAGIC):
-        self.send(HELLO, struct.pack("<I4HI32s", magic, control_major, 0, abi_major, 0, 0, b"spec"))
+        self.send(HELLO, struct.pack("<I4HI32s", magic, control_major, 1, abi_major, 0, 0, b"spec"))
         _, welcome, _ = self.receive(WELCOME)
-        check(struct.unpack_from("<IHHH", welcome, 8) == (CONTROL_MAGIC, 1, 0, 1), "WELCOME")
+        magic, major, self.minor, abi = struct.unpack_from("<IHHH", welcome, 8)
+        check((magic, major, abi) == (CONTROL_MAGIC, 1, 1), "WELCOME")
         return text_of(welcome[24:56])
 
     def query(self, what):
         rows = []
         self.send(QUERY, struct.pack("<II", what, 0))
         while True:
-            kind, row, _ = self.receive(ROW_SERVER, ROW_PORT, ROW_CLIENT, ROW_POOL, END)
+            kind, row, _ = self.receive(ROW_SERVER, ROW_PORT, ROW_CLIENT, ROW_POOL, ROW_HOLDER, END)
             if kind == END:
                 return rows
             rows.append(ROWS[kind](row))
@@ -171,7 +172,15 @@ def pool_row(row):
     return dict(zip(names, struct.unpack_from("<8Q", row, 16)))
 
 
-ROWS = {ROW_SERVER: server_row, ROW_PORT: port_row, ROW_CLIENT: client_row, ROW_POOL: pool_row}
+def holder_row(row):
+    names = ["worker", "kind", "session", "port", "queue", "holders", "flags", "bufs"]
+    return {**dict(zip(names, struct.unpack_from("<IIQIIIIQ", row, 8))), "name": text_of(row[48:80])}
+
+
+ROWS = {ROW_SERVER: server_row, ROW_PORT: port_row, ROW_CLIENT: client_row, ROW_POOL: pool_row,
+        ROW_HOLDER: holder_row}
+
+
 def row_of(path, session):
     control = Control(path)
     control.greet()

@@ -191,7 +191,7 @@ def packets(magic=CONTROL_MAGIC):
     yield "MAPPED in GREETED", struct.pack("<II", MAPPED, 8)
     yield "DETACH in GREETED", struct.pack("<II", DETACH, 8)
     yield "a second HELLO", struct.pack("<IIIHHHHI32s", HELLO, 56, magic, 1, 0, 1, 0, 0, b"")
-    yield "QUERY of 6", struct.pack("<IIII", QUERY, 16, 6, 0)
+    yield "QUERY of 7", struct.pack("<IIII", QUERY, 16, 7, 0)
     yield "QUERY, reserved", struct.pack("<IIII", QUERY, 16, 1, 1)
 
 

@@ -46,6 +46,7 @@ static const struct {
 	{"END", 8, 0},
 	{"KICK", 16, 0},
 	{"ROW_VERIFIED", 328, 0},
+	{"ROW_HOLDER", 80, 0},
 };
 
 /* Numbers that have a range. */
@@ -67,11 +68,12 @@ static const struct {
          IXY_MAX_QUEUE_PAIRS},
 	{MESSAGE_QP, offsetof(struct message_qp, index), 0, IXY_MAX_QUEUE_PAIRS - 1},
 	{MESSAGE_QP, offsetof(struct message_qp, worker), 0, 31},
-	{MESSAGE_QUERY, offsetof(struct message_query, what), 1, 5},
+	{MESSAGE_QUERY, offsetof(struct message_query, what), 1, 6},
 	{MESSAGE_QUERY, offsetof(struct message_query, reserved), 0, 0},
 	{MESSAGE_ROW_SERVER, offsetof(struct message_row_server, num_counters), 0, 24},
 	{MESSAGE_ROW_PORT, offsetof(struct message_row_port, num_counters), 0, 24},
 	{MESSAGE_ROW_CLIENT, offsetof(struct message_row_client, num_counters), 0, 24},
+	{MESSAGE_ROW_HOLDER, offsetof(struct message_row_holder, kind), 1, 7},
 };
 
 /* Names are printable, not empty unless said so, and end within their 32 bytes; texts just end. */
@@ -97,6 +99,7 @@ static const struct {
 	{MESSAGE_ROW_PORT, offsetof(struct message_row_port, port.name), NAME, false},
 	{MESSAGE_ROW_PORT, offsetof(struct message_row_port, port.driver), NAME_OR_EMPTY, false},
 	{MESSAGE_ROW_CLIENT, offsetof(struct message_row_client, name), NAME, false},
+	{MESSAGE_ROW_HOLDER, offsetof(struct message_row_holder, name), NAME_OR_EMPTY, false},
 };
 
 static uint32_t number_at(const union message *m, size_t offset)
