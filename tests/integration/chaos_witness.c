@@ -59,7 +59,7 @@ static void run_role(const char *server, enum role role)
 	opts.rx_slots = roles[role].rx_slots;
 	opts.min_bufs = roles[role].min_bufs;
 	opts.alloc_bufs = roles[role].alloc_bufs;
-	opts.timeout_ms = 20000;
+	opts.timeout_ms = 60000;
 	opts.error = why;
 	opts.error_bytes = sizeof(why);
 	if (ixy_attach(server, &opts, &w.client)) {

@@ -56,7 +56,8 @@ class Victim:
         # SIGTERM kills one that has not come to set its handler
         if status not in (0, -signal.SIGKILL, -signal.SIGTERM):
             self.server.check_errors()
-            raise lib.Failure(f"{self.kind} ended with status {status}, it was {self.fate}")
+            raise lib.Failure(f"{self.kind} ended with status {status}, it was {self.fate}; clients "
+                              f"said: {self.server.said()[-2000:]}")
         return status == -signal.SIGKILL and self.attached
 
     def end_children(self):
