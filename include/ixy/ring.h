@@ -205,6 +205,9 @@ IXY_INLINE int ixy_alloc_batch(struct ixy_qp *qp, struct ixy_desc *descs, unsign
 
 	if (!ixy_qp_is_open(qp))
 		return -ENOTCONN;
+	/* without a grant ring there is no mask that would keep a broken server's index inside */
+	if (n > qp->grant_slots)
+		n = qp->grant_slots;
 	if (ready < n) {
 		/* like C and A, for the grant ring */
 		qp->grant_tail_seen = __atomic_load_n(&qp->down->grant_tail, __ATOMIC_ACQUIRE);
