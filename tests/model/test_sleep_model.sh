@@ -1,8 +1,8 @@
 #!/bin/bash
 # test_sleep_model.sh - no wake-up is lost: spin proves it of the models, and refutes each broken one
 #
-#	test_sleep_model.sh		every state of both models, each mutant, liveness: half a minute
-#	IXY_LONG=1 test_sleep_model.sh	liveness with both directions at once as well: two minutes
+#	test_sleep_model.sh		every state of the models, each mutant, liveness: a minute
+#	IXY_LONG=1 test_sleep_model.sh	liveness with both directions at once as well: some minutes
 #	test_sleep_model.sh trail MODEL [MUTANT]	prints the shortest way in which a mutant fails
 set -eu
 
@@ -14,6 +14,9 @@ MEMORY_MB=900
 		NO_RECHECK_WORKER DRAIN_LATE FORGET_DEFERRED NO_DUE"
 	MUTANTS_buffers="NO_FENCE_CLIENT NO_FENCE_WORKER NO_FENCE_WAIT NO_FENCE_WAKE NO_RECHECK_CLIENT
 		NO_NAP NO_LOOK_STARVING"
+	MUTANTS_mesh="NO_FENCE_WAKE NO_FENCE_SLEEP NO_RECHECK FORGET_SKIPPED FORGET_DEFERRED NO_DUE
+		WAKE_FIRST DRAIN_LATE"
+	MUTANTS_waker="NO_FENCE_KICK NO_FENCE_WAKER NO_RECHECK NO_COMPARE NO_CLEAR CLEAR_LATE NO_KICK"
 }
 
 if ! command -v spin >/dev/null 2>&1; then
@@ -95,7 +98,7 @@ if [ "${1:-}" = trail ]; then
 fi
 
 printf '%-8s %-28s %-9s %12s %9s\n' model variant result states time
-for model in sleep buffers; do
+for model in sleep buffers mesh waker; do
 	row $model complete holds "" "$SAFETY" -m1500000
 	mutants=MUTANTS_$model
 	for mutant in ${!mutants}; do
@@ -107,7 +110,11 @@ row buffers "liveness" holds -DLIVENESS "$LIVENESS" "-a -f -m500000"
 row sleep "liveness, up" holds "-DLIVENESS -DONLY_UP" "$LIVENESS" "-a -f -m500000"
 row sleep "liveness, down" holds "-DLIVENESS -DONLY_DOWN" "$LIVENESS" "-a -f -m500000"
 row sleep "liveness, NO_DUE" refuted "-DLIVENESS -DONLY_DOWN -DNO_DUE" "$LIVENESS" "-a -f -m500000"
+row waker "liveness" holds -DLIVENESS "$LIVENESS" "-a -f -m500000"
+row waker "three slots" holds -DSLOTS=3 "$SAFETY" -m1500000
 if [ -n "${IXY_LONG:-}" ]; then
+	row mesh "liveness" holds "-DLIVENESS -DDEPTH=2" "$LIVENESS" "-a -f -m2000000"
+	row mesh "frames both ways" holds "-DBOTH_WIRES -DDEPTH=2" "$SAFETY" -m3000000
 	row sleep "liveness, up and down" holds -DLIVENESS "$LIVENESS" "-a -f -m1500000"
 fi
 [ $failures = 0 ] || {
