@@ -7,7 +7,9 @@
  * than one thing under way here, and nobody else to help: an empty buffer is waited for, sent, seen
  * to be taken by the server, and received by a monitor of the port, by ixy_wait() without a timeout.
  * In between are pauses of random length, most of them such that the next step falls into the moment
- * in which the worker goes to sleep (50 us after its last work), or this side does.
+ * in which the worker goes to sleep (50 us after its last work), or this side does. And half of the
+ * time, what is published stands in the store buffer behind stores that take long, as it does in a
+ * program that has just written its frame: that is what a fence is there for.
  *
  * A thread watches. A step that has not ended after two seconds, although what it waits for is
  * there, or although the server sleeps and has something to do, has lost its wake-up.
@@ -28,8 +30,11 @@
 
 #define FRAME_BYTES  60
 #define TX_SLOTS     16
+#define LINE_BYTES   64
+#define SLOW_STORES  32
 #define LOST_NS      2000000000u
 #define STUCK_NS     20000000000u /* with no reason to be seen: the machine, or something unforeseen */
+#define AIM_NS       2000u        /* how well we know when the worker falls asleep */
 #define WORKER_SPINS 50000u       /* SPIN_NS of server/dataplane/worker.c */
 
 enum step {
@@ -54,6 +59,10 @@ struct test {
 	struct ixy_qp *sender, *monitor;
 	uint16_t port;
 	uint64_t random;
+	bool slow_stores; /* in this round */
+	uint64_t falls_asleep_ns
+		[2]; /* after the beginning of the pause before alloc, and before tx */
+	unsigned char lines[SLOW_STORES * LINE_BYTES];
 
 	/* for the thread that watches; what the steps before changed is visible with the count */
 	uint32_t step;
@@ -86,25 +95,75 @@ static void pause_ns(uint64_t ns)
 		;
 }
 
-/* A pause after which the worker is about to fall asleep, or mostly so. */
-static void pause_before_publishing(struct test *t)
+/* Lines that no cache has, so that each store to one of them leaves the store buffer late. */
+static void make_stores_slow(struct test *t)
 {
-	switch (random_below(t, 8)) {
+	t->slow_stores = random_below(t, 2);
+#if defined(__x86_64__)
+	for (unsigned int i = 0; t->slow_stores && i < SLOW_STORES; i++)
+		__builtin_ia32_clflush(&t->lines[i * LINE_BYTES]);
+#endif
+}
+
+/* What is stored next becomes visible to others after these; loads do not wait for them. */
+static void store_slowly(struct test *t)
+{
+	volatile unsigned char *lines = t->lines;
+
+	for (unsigned int i = 0; t->slow_stores && i < SLOW_STORES; i++)
+		lines[i * LINE_BYTES] = 0;
+}
+
+static bool worker_sleeps(const struct test *t)
+{
+	return __atomic_load_n(t->sender->worker, __ATOMIC_ACQUIRE) == IXY_WORKER_ASLEEP;
+}
+
+/* Waits until the worker has gone to sleep, and so learns when it does that. */
+static void watch_it_sleep(struct test *t, unsigned int place)
+{
+	uint64_t begin = now_ns(), now = begin;
+
+	while (!worker_sleeps(t) && now - begin < 3 * WORKER_SPINS)
+		now = now_ns();
+	t->falls_asleep_ns[place] = now - begin;
+}
+
+/* A pause after which the worker is about to fall asleep, or mostly so. */
+static void pause_before_publishing(struct test *t, unsigned int place)
+{
+	uint64_t asleep = t->falls_asleep_ns[place];
+
+	make_stores_slow(t);
+	switch (random_below(t, 16)) {
 	case 0:
-		return;
+		break;
 	case 1:
+	case 2:
+		watch_it_sleep(t, place);
+		break;
+	case 3:
 		pause_ns(random_below(t, 3 * WORKER_SPINS));
-		return;
-	default:
+		break;
+	case 4:
+	case 5:
+	case 6:
+	case 7:
 		pause_ns(WORKER_SPINS * 9 / 10 + random_below(t, WORKER_SPINS / 4));
+		break;
+	default:
+		pause_ns(asleep > AIM_NS ? asleep - AIM_NS + random_below(t, AIM_NS) : asleep);
 	}
+	store_slowly(t);
 }
 
 /* The server takes a microsecond or two to answer; we go to sleep at about the same time. */
 static void pause_before_waiting(struct test *t)
 {
+	make_stores_slow(t);
 	if (random_below(t, 4))
 		pause_ns(random_below(t, 4000));
+	store_slowly(t);
 }
 
 static void begin(struct test *t, enum step step)
@@ -118,11 +177,6 @@ static void die(const char *what, int error)
 {
 	fprintf(stderr, "lost_wake: %s: %s\n", what, strerror(error < 0 ? -error : error));
 	exit(2);
-}
-
-static bool worker_sleeps(const struct test *t)
-{
-	return __atomic_load_n(t->sender->worker, __ATOMIC_ACQUIRE) == IXY_WORKER_ASLEEP;
 }
 
 /* False when the byte that wakes is on its way: then somebody is slow, and nothing is lost. */
@@ -277,9 +331,9 @@ static void go_round(struct test *t)
 	int sent;
 
 	if (random_below(t, 2))
-		pause_before_publishing(t);
+		pause_before_publishing(t, 0);
 	get_buffers(t, descs, n);
-	pause_before_publishing(t);
+	pause_before_publishing(t, 1);
 	sent = ixy_tx_batch(t->sender, descs, n);
 	if (sent != (int)n)
 		die("ixy_tx_batch", sent < 0 ? sent : EPROTO);
