@@ -186,7 +186,7 @@ static unsigned int collect_all(struct worker *w, const struct tables *tables)
 	return work;
 }
 
-static unsigned int round_of_work(struct worker *w, const struct tables *tables)
+unsigned int worker_round(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work = 0;
@@ -297,7 +297,7 @@ void *worker_run(void *argument)
 		tick(w);
 		if (tables->generation != w->last_generation)
 			adopt(w, tables);
-		work = round_of_work(w, tables);
+		work = worker_round(w, tables);
 		wake_due = wake_all(w, work != 0);
 		if (work) {
 			w->idle_since_ns = 0;

@@ -104,6 +104,14 @@ void worker_poke(struct worker *worker);
 /* worker_run - the poll loop; the thread's main function, with a struct worker */
 void *worker_run(void *worker);
 
+/*
+ * worker_round - one round of worker_run: everything but the clock, wake-ups and sleep
+ *
+ * Returns how much there was to do. For worker_run, and for tests that step workers in an order of
+ * their own.
+ */
+unsigned int worker_round(struct worker *worker, const struct tables *tables);
+
 /* worker_stop - makes worker_run return; any thread; the caller joins */
 void worker_stop(struct worker *worker);
 
