@@ -281,15 +281,21 @@ static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tab
 	return done;
 }
 
+/*
+ * A client has no more use for what it passed, so the pair that held it holds it still. If it does not,
+ * nobody else is asked: a pass ring never waits for another one.
+ */
 bool collect_passed(struct worker *w, struct qp *owner, const struct tables *tables,
                     struct ixy_desc *desc, bool free)
 {
+	if (owner_of(w, owner, desc->buf) != owner) {
+		worker_violation(w, owner, VIOLATION_HOLDER);
+		return true;
+	}
 	if (!free)
 		return send_burst(w, owner, tables, desc, 1) || owner->stopped;
-	if (qp_gives_back(owner->state, &w->record, desc->buf))
-		admission_return(w, owner->state, 1);
-	else
-		worker_violation(w, owner, VIOLATION_HOLDER);
+	qp_gives_back(owner->state, &w->record, desc->buf);
+	admission_return(w, owner->state, 1);
 	return true;
 }
 

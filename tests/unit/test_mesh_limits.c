@@ -1,0 +1,113 @@
+/*
+ * test_mesh_limits.c - what clients, slow ports and unlucky moments could do to the mesh, and must not
+ *
+ * Each of these was a fault once: what one client or port does costs others, by way of what two
+ * workers share.
+ */
+#include "tests/unit/rig.h"
+
+static struct rig rig;
+
+static void end_with_a_full_pool(void)
+{
+	uint32_t num_free = 0;
+
+	rig_settle(&rig);
+	for (unsigned int i = 0; i < rig.num_workers; i++) {
+		num_free += rig.workers[i]->record.num_free;
+		CHECK_EQ(rig.workers[i]->record.loans_out, 0);
+	}
+	CHECK_EQ(num_free, RIG_BUFS);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
+static struct qp *pairs[RIG_QPS];
+
+static void make_siblings(unsigned int first, unsigned int n)
+{
+	for (unsigned int i = first; i < first + n; i++) {
+		pairs[i] = &rig.clients[i]->server;
+		pairs[i]->siblings = &pairs[first];
+		pairs[i]->num_siblings = n;
+		pairs[i]->state->session = 70 + first;
+	}
+}
+
+static void free_descs(struct rig_client *c, const struct ixy_desc *descs, unsigned int n)
+{
+	CHECK_EQ(ixy_free_batch(&c->client, descs, n), (int)n);
+	rig_collect(&rig, c);
+}
+
+static void send_to(struct rig_client *c, struct ixy_desc *descs, unsigned int n, uint16_t port)
+{
+	for (unsigned int i = 0; i < n; i++)
+		descs[i].port = port;
+	CHECK_EQ(ixy_tx_batch(&c->client, descs, n), (int)n);
+	rig_collect(&rig, c);
+}
+
+/* -- passing ------------------------------------------------------------------------------------ */
+
+/*
+ * A client sends each of two pairs' buffers through the other one, frees them while the ports have no
+ * room, and is given the same buffers the other way round. If each worker then passed on to the other
+ * what it was passed, both rings would be full for ever, for the other clients as well.
+ */
+static void pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody(void)
+{
+	struct ixy_desc x[4], y[4], z[4];
+
+	rig_open_workers(&rig, 2);
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 32, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 32, 0);
+	struct rig_client *c = rig_attach_to(&rig, 0, 0, 32, 0);
+	struct rig_client *d = rig_attach_to(&rig, 1, 0, 32, 0);
+	make_siblings(0, 2);
+	make_siblings(2, 2);
+	rig.workers[0]->mesh.to[1]->slots[MESH_PASS] = 4;
+	rig.workers[1]->mesh.to[0]->slots[MESH_PASS] = 4;
+	rig_publish(&rig, 0, (struct rig_client *[]){a, NULL}, NULL);
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, NULL);
+	rig_receive(&rig, 0, 4, 60, 1);
+	rig_receive(&rig, 1, 4, 60, 2);
+	CHECK_EQ(ixy_rx_batch(&a->client, x, 4), 4);
+	CHECK_EQ(ixy_rx_batch(&b->client, y, 4), 4);
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	rig_receive(&rig, 0, 4, 60, 3);
+	CHECK_EQ(ixy_rx_batch(&c->client, z, 4), 4);
+
+	rig.room = 0;
+	for (unsigned int i = 0; i < RIG_PORTS; i++)
+		rig.ports[i].queues[0].tx_progress_ns = rig.w->now_ns;
+	send_to(b, x, 4, 0);
+	send_to(a, y, 4, 1);
+	rig_settle(&rig);
+	free_descs(a, x, 4);
+	free_descs(b, y, 4);
+	rig_publish(&rig, 0, (struct rig_client *[]){b, NULL}, NULL);
+	rig_publish(&rig, 1, (struct rig_client *[]){a, NULL}, NULL);
+	rig_receive(&rig, 0, 4, 60, 1);
+	rig_receive(&rig, 1, 4, 60, 2);
+	rig_settle(&rig);
+	CHECK_EQ(record_holder(&rig.w->record, x[0].buf), b->server.state->holder);
+
+	rig.room = 100;
+	rig_settle(&rig);
+	CHECK_EQ(a->server.violation, VIOLATION_HOLDER);
+	CHECK_EQ(b->server.violation, VIOLATION_HOLDER);
+	send_to(d, z, 4, 0);
+	rig_settle(&rig);
+	CHECK_EQ(c->server.state->held, 0);
+	CHECK_EQ(c->server.violation + d->server.violation, 0);
+	rig_reclaim(&rig, a);
+	rig_reclaim(&rig, b);
+	end_with_a_full_pool();
+}
+
+int main(void)
+{
+	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
+	return DONE();
+}
