@@ -150,6 +150,13 @@ static void stamp(struct worker *w, struct ixy_desc *desc, uint32_t wire_len, ui
 	desc->flags |= IXY_DESC_TIMESTAMP;
 }
 
+/* The one counter of a pair that any worker may write, also where it is shown to the client. */
+static void count_no_copy(struct qp *qp)
+{
+	__atomic_fetch_add(&qp->counters[CLIENT_RX_DROP_POOL], 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&qp->drops->rx_dropped_pool, 1, __ATOMIC_RELAXED);
+}
+
 /*
  * Copies the frame for the monitors, up to the longest snap length that one of them has.
  * Returns false, and counts it for each of them, when no buffer is free.
@@ -159,12 +166,8 @@ static bool copy(struct worker *w, struct port_queue *queue, const struct port_t
 {
 	/* what clients were promised is not taken for copies */
 	if (!admission_unpromised(w, w) || !record_take(&w->record, HOLDER_WORKER, &to->buf, 1)) {
-		for (unsigned int i = 0; i < table->num_monitors; i++) {
-			struct qp *qp = table->monitors[i];
-
-			count_drop(&qp->drops->rx_dropped_pool, &qp->counters[CLIENT_RX_DROP_POOL],
-			           1);
-		}
+		for (unsigned int i = 0; i < table->num_monitors; i++)
+			count_no_copy(table->monitors[i]);
 		return false;
 	}
 	to->offset = IXY_DEFAULT_HEADROOM;

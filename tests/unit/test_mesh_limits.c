@@ -4,6 +4,8 @@
  * Each of these was a fault once: what one client or port does costs others, by way of what two
  * workers share.
  */
+#include <pthread.h>
+
 #include "tests/unit/rig.h"
 
 static struct rig rig;
@@ -106,8 +108,58 @@ static void pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody(void)
 	end_with_a_full_pool();
 }
 
+/* -- counters ----------------------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BURSTS 50000 /* of 16 frames */
+#else
+#define BURSTS 1000000
+#endif
+
+static pthread_barrier_t together;
+
+static void *receive_on(void *argument)
+{
+	unsigned int port = *(unsigned int *)argument;
+
+	pthread_barrier_wait(&together);
+	for (unsigned int i = 0; i < BURSTS; i++) {
+		rig_receive(&rig, port, 16, 60, 1);
+		rig_cross(&rig, port);
+	}
+	return NULL;
+}
+
+/* Both workers find no buffer for a copy for the same monitor, at the same time. */
+static void drops_counted_by_two_workers_are_all_counted(void)
+{
+	unsigned int ports[2] = {0, 1};
+	pthread_t threads[2];
+
+	rig_open_workers(&rig, 2);
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 16, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){a, NULL}, (struct rig_client *[]){m, NULL});
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, (struct rig_client *[]){m, NULL});
+	/* nothing is left for copies */
+	a->server.state->min_bufs = b->server.state->min_bufs = 1000000;
+	rig.workers[0]->reserved_bufs = rig.workers[1]->reserved_bufs = 1000000;
+	pthread_barrier_init(&together, NULL, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, receive_on, &ports[i]), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	CHECK_EQ(m->server.counters[CLIENT_RX_DROP_POOL], 2 * 16 * BURSTS);
+	CHECK_EQ(m->server.drops->rx_dropped_pool, 2 * 16 * BURSTS);
+	rig_reclaim(&rig, a);
+	rig_reclaim(&rig, b);
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
+	RUN(drops_counted_by_two_workers_are_all_counted);
 	return DONE();
 }
