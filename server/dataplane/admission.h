@@ -30,11 +30,7 @@ static inline uint64_t admission_unpromised(const struct worker *w, const struct
 	return free_bufs > promised ? free_bufs - promised : 0;
 }
 
-/*
- * admission_limit - how many of @n more buffers of @source's part of the pool the pair may have now
- *
- * The pair may be another worker's: then it is a guess, good enough to wait for room.
- */
+/* admission_limit - how many of @n more buffers of @source's part of the pool the pair may have now */
 static inline uint32_t admission_limit(const struct worker *w, const struct worker *source,
                                        const struct qp_state *st, uint32_t n)
 {
@@ -51,6 +47,31 @@ static inline uint32_t admission_limit(const struct worker *w, const struct work
 	uint64_t share = unpromised > over ? unpromised - over : 0;
 
 	return n - guaranteed <= share ? n : guaranteed + (uint32_t)share;
+}
+
+/*
+ * admission_room - how many of @n frames to come admission_limit will allow
+ *
+ * By then @each buffers of @w's part were taken for each of them. @underway frames are on their way to
+ * the pair already, which may be another worker's.
+ */
+static inline uint32_t admission_room(const struct worker *w, const struct qp_state *st,
+                                      uint32_t underway, uint32_t n, uint32_t each)
+{
+	uint32_t held = __atomic_load_n(&st->held, __ATOMIC_RELAXED) + underway;
+	uint32_t room = st->max_bufs > held ? st->max_bufs - held : 0;
+	uint32_t guaranteed = st->min_bufs > held ? st->min_bufs - held : 0;
+	uint32_t over = held > st->min_bufs ? held - st->min_bufs : 0;
+	uint64_t unpromised = admission_unpromised(w, w), fit;
+
+	if (n > room)
+		n = room;
+	if (n <= guaranteed)
+		return n;
+	fit = unpromised > over ? (guaranteed + unpromised - over) / (1 + each) : 0;
+	if (fit < guaranteed)
+		fit = guaranteed;
+	return n < fit ? n : (uint32_t)fit;
 }
 
 /* held and reserved_bufs are the worker's; other workers look at them, and control for ixyctl */

@@ -40,24 +40,23 @@ void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
 	put_delivery(w, qp, desc, true);
 }
 
-uint32_t cross_room(struct worker *w, const struct qp *qp, uint32_t n)
+uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_monitors, uint32_t n)
 {
 	struct mesh_link *link = w->mesh.to[qp->worker];
-	uint32_t underway = mesh_underway(link, MESH_DELIVER), limit;
-	uint32_t used = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_RELAXED) -
-	                __atomic_load_n(&qp->up->rx_head, __ATOMIC_RELAXED);
+	/* in this order: what was delivered or read meanwhile makes the room less, never more */
+	uint32_t underway = mesh_underway(link, MESH_DELIVER);
+	uint32_t head = __atomic_load_n(&qp->up->rx_head, __ATOMIC_ACQUIRE);
+	uint32_t used = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_RELAXED) - head;
+	uint32_t places = 1 + num_monitors;
 
-	/* the client may have written anything: its own worker will find out, nobody waits for it */
-	if (used > qp->rx_slots)
-		return n;
-	used += underway;
-	if (used >= qp->rx_slots)
+	/* more than there is: it read and was given more in between, or it writes nonsense */
+	if (used > qp->rx_slots || used + underway >= qp->rx_slots)
 		return 0;
+	used += underway;
 	if (n > qp->rx_slots - used)
 		n = qp->rx_slots - used;
-	limit = admission_limit(w, w, qp->state, n + underway);
-	limit = limit > underway ? limit - underway : 0;
-	return mesh_room(link, MESH_DELIVER, limit < n ? limit : n);
+	n = mesh_room(link, MESH_DELIVER, n * places) / places;
+	return admission_room(w, qp->state, underway, n, num_monitors ? 2 : 1);
 }
 
 unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, unsigned int n)
@@ -90,8 +89,9 @@ bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc 
 
 void cross_flush(struct worker *w)
 {
-	mesh_flush_all(&w->mesh);
+	/* first: who sees the frames has to see that their buffers are not free any more */
 	__atomic_store_n(&w->shown_free, w->record.num_free, __ATOMIC_RELAXED);
+	mesh_flush_all(&w->mesh);
 }
 
 uint64_t cross_wake(struct worker *w, uint64_t interval_ns)

@@ -16,8 +16,12 @@ void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *desc);
 
-/* cross_room - how many frames a pair of another worker could take now, at most @n; a careful guess */
-uint32_t cross_room(struct worker *w, const struct qp *qp, uint32_t n);
+/*
+ * cross_room - how many frames of a port a pair of another worker could take now, at most @n
+ *
+ * A careful guess: there may be more room. The port's monitors may need places on the way as well.
+ */
+uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_monitors, uint32_t n);
 
 /* cross_send - checked frames, the queue's already, for a queue of another worker that has room */
 void cross_send(struct worker *w, const struct port_queue *queue, const struct ixy_desc *descs,

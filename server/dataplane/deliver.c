@@ -326,6 +326,8 @@ void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct p
 unsigned int deliver_room(struct worker *w, const struct port_table *table, unsigned int n)
 {
 	struct qp *seen = NULL;
+	/* a frame is in a buffer, and copied into another one for monitors */
+	uint32_t each = table->num_monitors ? 2 : 1;
 
 	for (unsigned int i = 0; i < INDIRECTION_SLOTS && table->num_members; i++) {
 		struct qp *qp = table->slots[i];
@@ -334,9 +336,9 @@ unsigned int deliver_room(struct worker *w, const struct port_table *table, unsi
 			continue;
 		seen = qp;
 		if (qp->worker == w->index)
-			n = admission_limit(w, w, qp->state, rx_room(w, qp, n));
+			n = admission_room(w, qp->state, 0, rx_room(w, qp, n), each);
 		else
-			n = cross_room(w, qp, n);
+			n = cross_room(w, qp, table->num_monitors, n);
 	}
 	return n;
 }

@@ -24,6 +24,22 @@ static void end_with_a_full_pool(void)
 	rig_close(&rig);
 }
 
+/* Reads all that it was given; frees it, or keeps it. Returns how much there was. */
+static unsigned int read_all(struct rig_client *c, bool keep)
+{
+	struct ixy_desc descs[64];
+	unsigned int total = 0;
+	int n;
+
+	while ((n = ixy_rx_batch(&c->client, descs, 64)) > 0) {
+		total += (unsigned int)n;
+		if (!keep)
+			CHECK_EQ(ixy_free_batch(&c->client, descs, (unsigned int)n), n);
+	}
+	rig_collect(&rig, c);
+	return total;
+}
+
 static struct qp *pairs[RIG_QPS];
 
 static void make_siblings(unsigned int first, unsigned int n)
@@ -157,9 +173,94 @@ static void drops_counted_by_two_workers_are_all_counted(void)
 	end_with_a_full_pool();
 }
 
+/* -- files: what they deliver waits for room, so that nothing of them is lost --------------------- */
+
+static unsigned int room_at(unsigned int port)
+{
+	struct worker *w = rig.workers[port % rig.num_workers];
+
+	return deliver_room(w, &rig.tables->workers[w->index].ports[port], BURST);
+}
+
+/* Monitors of another worker need places on the way as well. */
+static void room_for_a_file_counts_what_its_monitors_get(void)
+{
+	unsigned int total = 0, n;
+
+	rig_open_workers(&rig, 2);
+	struct rig_client *member = rig_attach_to(&rig, 1, 0, 64, 0);
+	struct rig_client *m[3];
+	for (unsigned int i = 0; i < 3; i++)
+		m[i] = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 64, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){m[0], m[1], m[2], NULL});
+	rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
+	for (unsigned int round = 0; round < 20; round++) {
+		while ((n = room_at(0)) > 0) {
+			rig_receive(&rig, 0, n, 60, 1);
+			total += n;
+		}
+		rig_settle(&rig);
+		read_all(member, false);
+		for (unsigned int i = 0; i < 3; i++)
+			read_all(m[i], false);
+		rig_settle(&rig);
+	}
+	CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 0);
+	CHECK_EQ(member->server.counters[CLIENT_RX_PACKETS], total);
+	CHECK(total > 200);
+	end_with_a_full_pool();
+}
+
+/* The client read, and was given more, between the two looks at its ring: that is no room for all. */
+static void room_for_a_file_is_none_when_the_ring_cannot_be_read(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *c = rig_attach_to(&rig, 1, 0, 64, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	CHECK_EQ(room_at(0), BURST);
+	c->client.up->rx_head = 1;
+	CHECK_EQ(room_at(0), 0);
+	c->client.up->rx_head = 0;
+	end_with_a_full_pool();
+}
+
+/* A member that holds all that it may: the file waits, whoever's worker it is. */
+static void room_for_a_file_respects_the_members_share(void)
+{
+	for (unsigned int at = 0; at < 2; at++) {
+		unsigned int total = 0, n;
+
+		rig_open_workers(&rig, 2);
+		struct rig_client *c = rig_attach_to(&rig, at, 0, 8, 0);
+		c->server.state->max_bufs = 100000;
+		rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+		for (unsigned int round = 0; round < 100; round++) {
+			n = room_at(0);
+			if (n)
+				rig_receive(&rig, 0, n, 60, 1);
+			total += n;
+			if (round % 3 == 0)
+				rig_settle(&rig);
+			read_all(c, true);
+		}
+		rig_settle(&rig);
+		read_all(c, true);
+		CHECK(total > 100);
+		CHECK_EQ(c->server.counters[CLIENT_RX_DROP_HELD], 0);
+		CHECK_EQ(c->server.counters[CLIENT_RX_DROP_RING], 0);
+		CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], total);
+		rig_reclaim(&rig, c);
+		end_with_a_full_pool();
+	}
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
 	RUN(drops_counted_by_two_workers_are_all_counted);
+	RUN(room_for_a_file_counts_what_its_monitors_get);
+	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
+	RUN(room_for_a_file_respects_the_members_share);
 	return DONE();
 }
