@@ -124,17 +124,27 @@ int workers_take_queues(struct server *server, struct port *port, struct error *
 	return 0;
 }
 
+/* What the queues of all ports may hold to send: buffers of any part of the pool. */
+static uint64_t tx_slots_of_all(const struct server *server)
+{
+	uint64_t slots = 0;
+
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		for (unsigned int k = 0; k < server->workers[i]->num_queues; k++)
+			slots += server->workers[i]->queues[k]->port->tx_slots;
+	return slots;
+}
+
 /*
  * What one worker's part of the pool can promise: what is left now that the ports filled their rx
- * rings, without what they may hold to send, what may be on the way between workers, and a few bursts
+ * rings, without what ports may hold to send, what may be on the way between workers, and a few bursts
  * in its hands.
  */
 static uint64_t capacity_of(const struct server *server, const struct worker *w)
 {
-	uint64_t needed = 8 * BURST + (server->num_workers - 1) * MESH_BUFS_UNDERWAY;
+	uint64_t needed = 8 * BURST + (server->num_workers - 1) * MESH_BUFS_UNDERWAY +
+	                  tx_slots_of_all(server);
 
-	for (unsigned int i = 0; i < w->num_queues; i++)
-		needed += w->queues[i]->port->tx_slots;
 	return w->record.num_free > needed ? w->record.num_free - needed : 0;
 }
 

@@ -8,10 +8,11 @@
  * newcomer always finds some. `reserved_bufs` is the sum, over a worker's pairs, of what is missing to
  * their minimum; it is kept up to date by the two functions that change `held`.
  *
- * With several workers a pair may be given buffers of any worker's part of the pool, so every part
- * keeps what is missing to all pairs, and the threshold is that of the part from which the buffer
- * comes. What other workers have free and owe is as they last showed it, a round ago: by a few
- * bursts a limit may be missed, and plan_capacity() leaves room for them.
+ * With several workers a pair may be given buffers of any worker's part of the pool, and give them
+ * back to that part alone. What it holds of one part is therefore nothing that another part need not
+ * have for it any more: every part keeps the minimums of all pairs in full. The threshold is that of the
+ * part from which the buffer comes. What other workers have free is as they last showed it, a round
+ * ago: by a few bursts a limit may be missed, and workers_plan_capacity() leaves room for them.
  */
 #ifndef DATAPLANE_ADMISSION_H
 #define DATAPLANE_ADMISSION_H
@@ -23,7 +24,8 @@
 /* admission_unpromised - buffers of @source's part that are free and owed to nobody, as @w knows */
 static inline uint64_t admission_unpromised(const struct worker *w, const struct worker *source)
 {
-	uint64_t promised = w->reserved_bufs + w->reserved_elsewhere;
+	uint64_t promised =
+		w->num_workers == 1 ? w->reserved_bufs : w->min_bufs + w->min_bufs_elsewhere;
 	uint64_t free_bufs = w == source ? source->record.num_free
 	                                 : __atomic_load_n(&source->shown_free, __ATOMIC_RELAXED);
 
@@ -78,6 +80,15 @@ static inline uint32_t admission_room(const struct worker *w, const struct qp_st
 static inline void admission_reserve(struct worker *w, uint64_t bufs)
 {
 	__atomic_store_n(&w->reserved_bufs, bufs, __ATOMIC_RELAXED);
+}
+
+/* admission_promise - the minimum of a pair of @w's, which holds nothing, is promised, or is no more */
+static inline void admission_promise(struct worker *w, const struct qp_state *st, bool promised)
+{
+	uint64_t min = promised ? st->min_bufs : 0 - (uint64_t)st->min_bufs;
+
+	admission_reserve(w, w->reserved_bufs + min);
+	__atomic_store_n(&w->min_bufs, w->min_bufs + min, __ATOMIC_RELAXED);
 }
 
 /* admission_charge - the pair got @n buffers */

@@ -265,14 +265,14 @@ unsigned int cross_receive(struct worker *w, const struct tables *tables)
 	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work = 0;
 
-	w->reserved_elsewhere = 0;
+	w->min_bufs_elsewhere = 0;
 	for (unsigned int i = 0; i < w->num_workers; i++) {
 		struct worker *other = w->workers[i];
 		struct mesh_link *link = w->mesh.from[i];
 
 		if (other == w)
 			continue;
-		w->reserved_elsewhere += __atomic_load_n(&other->reserved_bufs, __ATOMIC_RELAXED);
+		w->min_bufs_elsewhere += __atomic_load_n(&other->min_bufs, __ATOMIC_RELAXED);
 		if (mesh_idle(link))
 			continue;
 		work += take_back(w, link);

@@ -33,7 +33,7 @@ static void finish(struct worker *w, struct qp *qp)
 		return; /* in the next round, then */
 	forget_dirty(w, qp);
 	if (qp->joined)
-		admission_reserve(w, w->reserved_bufs - qp->state->min_bufs);
+		admission_promise(w, qp->state, false);
 	qp->joined = false;
 	w->reclaiming = qp->reclaim_link;
 	/* from here on the control thread may free the pair */

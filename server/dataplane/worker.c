@@ -116,7 +116,7 @@ void worker_join(struct worker *w, struct qp *qp)
 	if (qp->joined)
 		return;
 	qp->joined = true;
-	admission_reserve(w, w->reserved_bufs + qp->state->min_bufs);
+	admission_promise(w, qp->state, true);
 }
 
 /* New tables: new pairs' minimums count, and ports learn that somebody listens. */

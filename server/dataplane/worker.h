@@ -47,8 +47,8 @@ struct worker {
 	struct mesh mesh;
 	struct waker waker;
 	uint64_t reserved_bufs; /* free buffers that are promised to clients below their minimum */
-	uint64_t
-		reserved_elsewhere; /* the other workers' reserved_bufs, as of this round's start */
+	uint64_t min_bufs;      /* the sum of the minimums of its pairs */
+	uint64_t min_bufs_elsewhere; /* of the other workers' pairs, as of this round's start */
 	struct fast_clock clock;
 	uint64_t now_ns;
 

@@ -6,6 +6,8 @@
  */
 #include <pthread.h>
 
+#include "server/control/server.h"
+#include "server/control/workers.h"
 #include "tests/unit/rig.h"
 
 static struct rig rig;
@@ -160,7 +162,7 @@ static void drops_counted_by_two_workers_are_all_counted(void)
 	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, (struct rig_client *[]){m, NULL});
 	/* nothing is left for copies */
 	a->server.state->min_bufs = b->server.state->min_bufs = 1000000;
-	rig.workers[0]->reserved_bufs = rig.workers[1]->reserved_bufs = 1000000;
+	rig.workers[0]->min_bufs = rig.workers[1]->min_bufs = 1000000;
 	pthread_barrier_init(&together, NULL, 2);
 	for (unsigned int i = 0; i < 2; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, receive_on, &ports[i]), 0);
@@ -255,6 +257,82 @@ static void room_for_a_file_respects_the_members_share(void)
 	}
 }
 
+/* -- promises ------------------------------------------------------------------------------------- */
+
+/*
+ * A client holds its minimum in buffers of one part; others take what is free in the other part; then
+ * it gives all back, and is to get its minimum from that other part.
+ */
+static void promise_holds_in_a_part_from_which_nothing_was_taken(void)
+{
+	struct rig_client *hoarders[4];
+	unsigned int got = 0;
+
+	rig_open_workers(&rig, 2);
+	struct rig_client *c = rig_attach_to(&rig, 1, 0, 200, 0);
+	rig_publish(&rig, 1, (struct rig_client *[]){c, NULL}, NULL);
+	rig_settle(&rig);
+	for (unsigned int i = 0; i < 8; i++) {
+		rig_receive(&rig, 1, 25, 60, 1);
+		got += read_all(c, true);
+	}
+	CHECK_EQ(got, 200);
+	rig_settle(&rig);
+	for (unsigned int i = 0; i < 4; i++) {
+		hoarders[i] = rig_attach_to(&rig, 0, 0, 8, 0);
+		hoarders[i]->server.state->max_bufs = 100000;
+	}
+	for (unsigned int i = 0; i < 400; i++) {
+		rig_publish(&rig, 0, (struct rig_client *[]){hoarders[i % 4], NULL}, NULL);
+		rig_receive(&rig, 0, 16, 60, 1);
+		read_all(hoarders[i % 4], true);
+	}
+	rig_reclaim(&rig, c); /* gives all back; nothing else happens to it here */
+	c->server.reclaimed = 0;
+	c->server.reclaim_next = 0;
+	c->server.joined = false;
+	worker_join(rig.workers[1], &c->server);
+	rig_settle(&rig);
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	got = 0;
+	for (unsigned int i = 0; i < 8; i++) {
+		rig_receive(&rig, 0, 25, 60, 1);
+		rig_settle(&rig);
+		got += read_all(c, true);
+	}
+	CHECK_EQ(got, 200);
+	for (unsigned int i = 0; i < 4; i++)
+		rig_reclaim(&rig, hoarders[i]);
+	rig_reclaim(&rig, c);
+	end_with_a_full_pool();
+}
+
+/* What a port of another worker holds to send may be of any part of the pool. */
+static void promise_leaves_room_for_what_any_port_may_hold(void)
+{
+	static struct server server;
+	struct error error;
+	uint64_t without;
+
+	rig_open_workers(&rig, 2);
+	server.num_workers = 2;
+	for (unsigned int i = 0; i < 2; i++) {
+		server.workers[i] = rig.workers[i];
+		rig.workers[i]->record.num_free = 4096;
+	}
+	CHECK_EQ(workers_plan_capacity(&server, &error), 0);
+	without = server.capacity_bufs;
+	rig.workers[0]->record.num_free +=
+		2000; /* what is left of the other part is not the least */
+	rig.ports[0].tx_slots = 1024;
+	CHECK_EQ(rig.ports[0].queues[0].worker, 0);
+	CHECK_EQ(workers_plan_capacity(&server, &error), 0);
+	CHECK_EQ(server.capacity_bufs, without - 1024);
+	for (unsigned int i = 0; i < 2; i++)
+		rig.workers[i]->record.num_free = RIG_BUFS / 2;
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -262,5 +340,7 @@ int main(void)
 	RUN(room_for_a_file_counts_what_its_monitors_get);
 	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
 	RUN(room_for_a_file_respects_the_members_share);
+	RUN(promise_holds_in_a_part_from_which_nothing_was_taken);
+	RUN(promise_leaves_room_for_what_any_port_may_hold);
 	return DONE();
 }
