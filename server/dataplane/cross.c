@@ -31,7 +31,10 @@ void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *desc)
 {
-	if (w->record.loans_out == MESH_MAX_LOANS ||
+	/* as in admission.h: one that keeps what it gets leaves half of the places for the others */
+	uint32_t left = MESH_MAX_LOANS - w->record.loans_out;
+
+	if (__atomic_load_n(&qp->state->held, __ATOMIC_RELAXED) >= left ||
 	    !mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, 1)) {
 		counter_add(&queue->counters[PORT_RX_CROSS_FULL], 1);
 		return;

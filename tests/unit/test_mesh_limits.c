@@ -333,6 +333,37 @@ static void promise_leaves_room_for_what_any_port_may_hold(void)
 	end_with_a_full_pool();
 }
 
+/* -- loans ---------------------------------------------------------------------------------------- */
+
+/* Readers that keep all they get use up the places in loans that may be away; one that reads goes on. */
+static void loans_kept_by_some_readers_leave_places_for_others(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *stuck = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 200, 0);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 64, 0);
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){stuck, NULL});
+	for (unsigned int i = 0; i < 4; i++) {
+		rig_receive(&rig, 0, 15, 60, 1);
+		rig_settle(&rig);
+		read_all(stuck, true);
+	}
+	CHECK_EQ(stuck->server.state->held, 60);
+	/* as if others had many: what the stuck one has is more than what is left */
+	rig.w->record.loans_out += MESH_MAX_LOANS - 60 - 50;
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){stuck, m, NULL});
+	for (unsigned int i = 0; i < 20; i++) {
+		rig_receive(&rig, 0, 15, 60, 1);
+		rig_settle(&rig);
+		CHECK_EQ(read_all(m, false), 15);
+		read_all(stuck, true);
+		rig_settle(&rig);
+	}
+	CHECK_EQ(stuck->server.state->held, 60);
+	rig.w->record.loans_out -= MESH_MAX_LOANS - 60 - 50;
+	rig_reclaim(&rig, stuck);
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -342,5 +373,6 @@ int main(void)
 	RUN(room_for_a_file_respects_the_members_share);
 	RUN(promise_holds_in_a_part_from_which_nothing_was_taken);
 	RUN(promise_leaves_room_for_what_any_port_may_hold);
+	RUN(loans_kept_by_some_readers_leave_places_for_others);
 	return DONE();
 }
