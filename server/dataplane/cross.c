@@ -263,9 +263,8 @@ static void look_at_closed(struct worker *w)
 			send_room(w, w->queues[i], 1, &discard);
 }
 
-unsigned int cross_receive(struct worker *w, const struct tables *tables)
+unsigned int cross_receive(struct worker *w)
 {
-	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work = 0;
 
 	w->min_bufs_elsewhere = 0;
@@ -280,10 +279,26 @@ unsigned int cross_receive(struct worker *w, const struct tables *tables)
 			continue;
 		work += take_back(w, link);
 		work += take_deliveries(w, other, link);
-		work += take_sends(w, view, other, link);
-		work += take_passed(w, tables, link);
 	}
 	look_at_closed(w);
+	return work;
+}
+
+unsigned int cross_send_on(struct worker *w, const struct tables *tables)
+{
+	const struct worker_table *view = &tables->workers[w->index];
+	unsigned int work = 0, i = w->first_worker;
+
+	w->first_worker = i + 1 < w->num_workers ? i + 1 : 0;
+	for (unsigned int k = 0; k < w->num_workers; k++) {
+		struct mesh_link *link = w->mesh.from[i];
+
+		if (link && !mesh_idle(link)) {
+			work += take_sends(w, view, w->workers[i], link);
+			work += take_passed(w, tables, link);
+		}
+		i = i + 1 < w->num_workers ? i + 1 : 0;
+	}
 	return work;
 }
 

@@ -36,13 +36,21 @@ unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, u
  */
 bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free);
 
-/* cross_receive - executes what the others sent; returns how much that was */
-unsigned int cross_receive(struct worker *w, const struct tables *tables);
+/* cross_receive - takes all that waits for nothing: deliveries, and what comes back; returns how much */
+unsigned int cross_receive(struct worker *w);
+
+/*
+ * cross_send_on - sends what the others' clients send by this worker's ports, and executes what was
+ * passed, as far as ports have room; returns how much that was
+ *
+ * Another worker is first each time: where a port has little room, nobody gets all of it.
+ */
+unsigned int cross_send_on(struct worker *w, const struct tables *tables);
 
 /* cross_flush - the end of a round: what was sent becomes visible to the others */
 void cross_flush(struct worker *w);
 
-/* cross_pending - is there anything that cross_receive would have to look at? */
+/* cross_pending - is there anything that the two above would have to look at? */
 bool cross_pending(const struct worker *w);
 
 /*

@@ -186,6 +186,22 @@ static unsigned int collect_all(struct worker *w, const struct tables *tables)
 	return work;
 }
 
+/* Own clients, and what other workers' clients send by way of us, are first in turns. */
+static unsigned int take_sent(struct worker *w, const struct tables *tables)
+{
+	unsigned int work;
+
+	if (w->num_workers == 1)
+		return collect_all(w, tables);
+	w->others_first = !w->others_first;
+	if (w->others_first) {
+		work = cross_send_on(w, tables);
+		return work + collect_all(w, tables);
+	}
+	work = collect_all(w, tables);
+	return work + cross_send_on(w, tables);
+}
+
 unsigned int worker_round(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
@@ -198,14 +214,14 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 		take_reclaim_requests(w);
 	/* after the requests were taken: what was sent to those pairs is out of the rings now */
 	if (w->num_workers > 1)
-		work += cross_receive(w, tables);
+		work += cross_receive(w);
 	if (w->reclaiming) {
 		reclaim_slice(w);
 		work++;
 	}
 	for (unsigned int i = 0; i < w->num_queues; i++)
 		work += poll_port(w, w->queues[i], &view->ports[w->queues[i]->port->index]);
-	work += collect_all(w, tables);
+	work += take_sent(w, tables);
 	for (unsigned int i = 0; i < w->num_queues; i++) {
 		struct port_queue *queue = w->queues[i];
 

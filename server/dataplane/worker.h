@@ -57,9 +57,11 @@ struct worker {
 	struct qp *dirty[MAX_QUEUE_PAIRS];
 	uint64_t last_fence_ns;
 
-	struct qp *reclaiming;    /* being taken back, one after the other; through reclaim_link */
-	unsigned int first_qp;    /* with whom the next round of collecting begins */
-	uint64_t last_generation; /* of the tables of the round before */
+	struct qp *reclaiming;     /* being taken back, one after the other; through reclaim_link */
+	unsigned int first_qp;     /* with whom the next round of collecting begins */
+	unsigned int first_worker; /* whose frames are sent first in the next round */
+	bool others_first;         /* in this round they are sent before those of own clients */
+	uint64_t last_generation;  /* of the tables of the round before */
 	uint64_t port_counters[MAX_PORT_QUEUES][PORT_NUM_COUNTERS];
 	uint64_t counters[SERVER_NUM_COUNTERS];
 	uint64_t idle_since_ns; /* 0: busy in this round */

@@ -328,9 +328,11 @@ static inline void rig_collect(struct rig *rig, struct rig_client *c)
 /* Worker @index takes what the others sent to it. */
 static inline unsigned int rig_cross(struct rig *rig, unsigned int index)
 {
-	unsigned int work = cross_receive(rig->workers[index], rig->tables);
+	struct worker *w = rig->workers[index];
+	unsigned int work = cross_receive(w);
 
-	cross_flush(rig->workers[index]);
+	work += cross_send_on(w, rig->tables);
+	cross_flush(w);
 	return work;
 }
 

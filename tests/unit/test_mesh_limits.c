@@ -364,6 +364,85 @@ static void loans_kept_by_some_readers_leave_places_for_others(void)
 	end_with_a_full_pool();
 }
 
+/* -- whole rounds: a port that sends a few frames in each ------------------------------------------- */
+
+static unsigned int tokens;
+
+static unsigned int no_rx(struct port_queue *queue, struct ixy_desc *descs, unsigned int n,
+                          uint64_t now_ns)
+{
+	(void)queue, (void)descs, (void)n, (void)now_ns;
+	return 0;
+}
+
+static unsigned int few_tx_room(struct port_queue *queue, unsigned int n)
+{
+	(void)queue;
+	return n < tokens ? n : tokens;
+}
+
+static void few_tx_burst(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n)
+{
+	tokens -= n;
+	rig_tx_burst(queue, descs, n);
+}
+
+static const struct driver few_driver = {
+	.name = "few", .rx_burst = no_rx, .tx_room = few_tx_room, .tx_burst = few_tx_burst};
+
+static void use_few_driver(void)
+{
+	for (unsigned int i = 0; i < RIG_PORTS; i++)
+		rig.ports[i].driver = &few_driver;
+}
+
+/* Keeps the tx ring full of frames for @port. */
+static void flood(struct rig_client *c, uint16_t port)
+{
+	struct ixy_desc descs[32];
+	int n = ixy_alloc_batch(&c->client, descs, 32), k;
+
+	for (int i = 0; i < n; i++) {
+		descs[i].len = 60;
+		descs[i].port = port;
+	}
+	k = n > 0 ? ixy_tx_batch(&c->client, descs, (unsigned int)n) : 0;
+	if (k < n)
+		ixy_free_batch(&c->client, descs + k, (unsigned int)(n - k));
+}
+
+/* A port with little room, and senders of its own worker and of two others: each gets its part. */
+static void port_with_little_room_is_shared_by_all_workers(void)
+{
+	struct rig_client *c[3];
+
+	rig_open_workers(&rig, 3);
+	use_few_driver();
+	for (unsigned int i = 0; i < 3; i++)
+		c[i] = rig_attach_to(&rig, i, 0, 128, 64);
+	for (unsigned int round = 0; round < 3000; round++)
+		for (unsigned int i = 0; i < 3; i++) {
+			flood(c[i], 1);
+			if (i == 1)
+				tokens = 8;
+			worker_round(rig.workers[i], rig.tables);
+		}
+	CHECK(rig.num_sent >= 2990 * 8); /* nobody has frames in the first round */
+	for (unsigned int i = 0; i < 3; i++) {
+		uint64_t sent = c[i]->server.counters[CLIENT_TX_PACKETS];
+
+		CHECK_EQ(c[i]->server.counters[CLIENT_TX_DROPPED], 0);
+		if (sent < 3000)
+			printf("worker %u's client sent %lu of %u\n", i, (unsigned long)sent,
+			       rig.num_sent);
+		CHECK(sent >= 3000);
+	}
+	tokens = 100000;
+	for (unsigned int i = 0; i < 3; i++)
+		rig_reclaim(&rig, c[i]);
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -374,5 +453,6 @@ int main(void)
 	RUN(promise_holds_in_a_part_from_which_nothing_was_taken);
 	RUN(promise_leaves_room_for_what_any_port_may_hold);
 	RUN(loans_kept_by_some_readers_leave_places_for_others);
+	RUN(port_with_little_room_is_shared_by_all_workers);
 	return DONE();
 }
