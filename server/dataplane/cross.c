@@ -6,6 +6,9 @@
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/send.h"
 
+#define ASK_INTERVAL_NS 1000000u
+#define CLOSED_LOOK_NS  10000000u
+
 /* -- to the others ------------------------------------------------------------------------------ */
 
 static void put_delivery(struct worker *w, struct qp *qp, const struct ixy_desc *desc, bool lend)
@@ -95,6 +98,17 @@ void cross_flush(struct worker *w)
 	/* first: who sees the frames has to see that their buffers are not free any more */
 	__atomic_store_n(&w->shown_free, w->record.num_free, __ATOMIC_RELAXED);
 	mesh_flush_all(&w->mesh);
+}
+
+void cross_ask_back(struct worker *w)
+{
+	if (w->now_ns - w->last_ask_ns < ASK_INTERVAL_NS)
+		return;
+	w->last_ask_ns = w->now_ns;
+	for (unsigned int i = 0; i < w->num_workers; i++)
+		if (i != w->index && __atomic_load_n(&w->workers[i]->word->state,
+		                                     __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP)
+			worker_poke(w->workers[i]);
 }
 
 uint64_t cross_wake(struct worker *w, uint64_t interval_ns)
@@ -308,4 +322,12 @@ bool cross_pending(const struct worker *w)
 		if (i != w->index && !mesh_idle(w->mesh.from[i]))
 			return true;
 	return false;
+}
+
+uint64_t cross_due_ns(const struct worker *w)
+{
+	for (unsigned int i = 0; w->num_workers > 1 && i < w->num_queues; i++)
+		if (w->queues[i]->closed && !w->queues[i]->failed)
+			return w->now_ns + CLOSED_LOOK_NS;
+	return NEVER_NS;
 }

@@ -54,6 +54,22 @@ void cross_flush(struct worker *w);
 bool cross_pending(const struct worker *w);
 
 /*
+ * cross_due_ns - until when the worker may sleep, as far as the others are concerned
+ *
+ * One of its queues may be closed to them. They drop for it and do not say so: nothing else would
+ * ever have it looked at again.
+ */
+uint64_t cross_due_ns(const struct worker *w);
+
+/*
+ * cross_ask_back - wakes the workers that sleep, at most once a millisecond: this one needs buffers
+ *
+ * Their clients may have given some back just when they fell asleep, and nobody rings for that
+ * (ixy_free_batch).
+ */
+void cross_ask_back(struct worker *w);
+
+/*
  * cross_wake - after a full fence: wakes the workers that sleep and were sent something
  *
  * One that was woken less than @interval_ns ago is left for later; returns when, or NEVER_NS.

@@ -228,8 +228,11 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 		if (queue->port->driver->poll && !queue->failed)
 			queue->port->driver->poll(queue, w->now_ns);
 	}
-	if (w->num_workers > 1)
+	if (w->num_workers > 1) {
+		if (w->starving || w->record.num_free < BURST)
+			cross_ask_back(w);
 		cross_flush(w);
+	}
 	return work;
 }
 
@@ -253,6 +256,11 @@ static uint64_t ports_due_ns(const struct worker *w)
 	return due;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void idle(struct worker *w, const struct tables *tables, uint64_t wake_due_ns)
 {
 	uint64_t due;
@@ -262,11 +270,10 @@ static void idle(struct worker *w, const struct tables *tables, uint64_t wake_du
 	cpu_relax();
 	if (!w->adaptive || w->now_ns - w->idle_since_ns < SPIN_NS)
 		return;
-	due = ports_due_ns(w);
-	if (wake_due_ns < due)
-		due = wake_due_ns;
-	if (w->starving && w->now_ns + STARVED_NS < due)
-		due = w->now_ns + STARVED_NS;
+	due = earlier(ports_due_ns(w), wake_due_ns);
+	due = earlier(due, cross_due_ns(w));
+	if (w->starving)
+		due = earlier(due, w->now_ns + STARVED_NS);
 	if (due <= w->now_ns)
 		return;
 	worker_sleep(w, tables, due);

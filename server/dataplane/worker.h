@@ -64,6 +64,7 @@ struct worker {
 	uint64_t last_generation;  /* of the tables of the round before */
 	uint64_t port_counters[MAX_PORT_QUEUES][PORT_NUM_COUNTERS];
 	uint64_t counters[SERVER_NUM_COUNTERS];
+	uint64_t last_ask_ns;   /* when it last asked the other workers for buffers */
 	uint64_t idle_since_ns; /* 0: busy in this round */
 	bool slept;             /* in the round before */
 	bool starving;          /* in this round a client could not be granted what it asked for */

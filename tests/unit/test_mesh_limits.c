@@ -8,6 +8,7 @@
 
 #include "server/control/server.h"
 #include "server/control/workers.h"
+#include "server/dataplane/send.h"
 #include "tests/unit/rig.h"
 
 static struct rig rig;
@@ -443,6 +444,85 @@ static void port_with_little_room_is_shared_by_all_workers(void)
 	end_with_a_full_pool();
 }
 
+static bool poked(struct worker *w)
+{
+	uint64_t count;
+
+	return read(w->command_fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/*
+ * A client gave buffers back at the moment when its worker fell asleep: nobody rings for that. The
+ * worker of whose part they are, and who has none left, has to ask for them.
+ */
+static void freed_beside_a_sleeping_worker_are_asked_for(void)
+{
+	struct ixy_desc descs[64];
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	struct rig_client *c = rig_attach_to(&rig, 0, 0, 64, 32);
+	struct rig_client *d[2];
+	for (unsigned int k = 0; k < 2; k++) {
+		d[k] = rig_attach_to(&rig, 1, 0, 256, 0);
+		rig_publish(&rig, 0, (struct rig_client *[]){d[k], NULL}, NULL);
+		for (unsigned int i = 0; i < 256 / 16; i++) {
+			rig_receive(&rig, 0, 16, 60, 1);
+			rig_settle(&rig);
+			CHECK_EQ(ixy_rx_batch(&d[k]->client, descs, 64), 16);
+			/* not rung for: the client does not see the worker's word */
+			CHECK_EQ(ixy_free_batch(&d[k]->client, descs, 16), 16);
+		}
+	}
+	CHECK_EQ(rig.w->record.num_free, 0);
+	rig.words[1].state = IXY_WORKER_ASLEEP;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(ixy_alloc_batch(&c->client, descs, 1), 0);
+	CHECK(poked(rig.workers[1]));
+	worker_round(rig.w, rig.tables);
+	CHECK(!poked(rig.workers[1])); /* not in every round */
+	rig.w->now_ns += 1000000;
+	worker_round(rig.w, rig.tables);
+	CHECK(poked(rig.workers[1]));
+	rig.words[1].state = IXY_WORKER_MAY_SLEEP;
+	worker_round(rig.workers[1], rig.tables);
+	worker_round(rig.workers[1], rig.tables);
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(ixy_alloc_batch(&c->client, descs, 1), 1);
+	rig.w->now_ns += 1000000;
+	worker_round(rig.w, rig.tables);
+	CHECK(!poked(rig.workers[1]));
+	rig_reclaim(&rig, c);
+	rig_reclaim(&rig, d[0]);
+	rig_reclaim(&rig, d[1]);
+	end_with_a_full_pool();
+}
+
+/* A port that took nothing for long is closed to other workers: its own one has to look again. */
+static void port_that_was_closed_is_looked_at_again(void)
+{
+	bool discard;
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	tokens = 0;
+	struct port_queue *queue = &rig.ports[1].queues[0];
+	CHECK_EQ(send_room(rig.workers[1], queue, 1, &discard), 1);
+	CHECK(discard);
+	/* whoever sends from elsewhere drops and says nothing; so the owner may not sleep for long */
+	CHECK(cross_due_ns(rig.workers[1]) != NEVER_NS);
+	tokens = 10;
+	worker_round(rig.workers[1], rig.tables);
+	CHECK_EQ(cross_due_ns(rig.workers[1]), NEVER_NS);
+	CHECK_EQ(send_room(rig.workers[0], queue, 1, &discard), 1);
+	CHECK(!discard);
+	queue->failed = true; /* for good */
+	send_room(rig.workers[1], queue, 1, &discard);
+	CHECK(discard);
+	CHECK_EQ(cross_due_ns(rig.workers[1]), NEVER_NS);
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -454,5 +534,7 @@ int main(void)
 	RUN(promise_leaves_room_for_what_any_port_may_hold);
 	RUN(loans_kept_by_some_readers_leave_places_for_others);
 	RUN(port_with_little_room_is_shared_by_all_workers);
+	RUN(freed_beside_a_sleeping_worker_are_asked_for);
+	RUN(port_that_was_closed_is_looked_at_again);
 	return DONE();
 }
