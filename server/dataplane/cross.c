@@ -6,6 +6,7 @@
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/send.h"
 
+#define BACK_BUDGET     4096 /* taken back in one round, as in reclaim.c; the ring has room for all */
 #define ASK_INTERVAL_NS 1000000u
 #define CLOSED_LOOK_NS  10000000u
 
@@ -141,6 +142,8 @@ static unsigned int take_back(struct worker *w, struct mesh_link *link)
 {
 	uint32_t n = mesh_waiting(link, MESH_BACK);
 
+	if (n > BACK_BUDGET)
+		n = BACK_BUDGET;
 	for (uint32_t i = 0; i < n; i++)
 		record_came_back(&w->record, link->back[mesh_at(link, MESH_BACK, i)]);
 	if (n)

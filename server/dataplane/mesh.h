@@ -8,7 +8,7 @@
  *
  *   ring      carries                                          taken by the receiver
  *   deliver   a received frame for a queue pair                always, all of it: dropped if need be
- *   back      a buffer with which the sender is done           always, all of it
+ *   back      a buffer with which the sender is done           always, a few thousand in a round
  *   send      a frame for a port's queue, checked, its holder  when the port has room (or is stalled)
  *   pass      a buffer that a client received through one of   frees always; frames when there is room
  *             its pairs, and freed or sent through another

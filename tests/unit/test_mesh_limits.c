@@ -523,6 +523,37 @@ static void port_that_was_closed_is_looked_at_again(void)
 	end_with_a_full_pool();
 }
 
+/* -- what comes back ------------------------------------------------------------------------------ */
+
+/* A lot at once, since this worker was not running, or was woken for it: the round stays short. */
+static void back_is_taken_in_slices(void)
+{
+	uint32_t bufs[RIG_BUFS / 2];
+	unsigned int work, rounds = 0, total = 0;
+
+	rig_open_workers(&rig, 2);
+	struct worker *w0 = rig.workers[0], *w1 = rig.workers[1];
+	CHECK_EQ(record_take(&w0->record, HOLDER_WORKER, bufs, RIG_BUFS / 2), RIG_BUFS / 2);
+	for (unsigned int i = 0; i < RIG_BUFS / 2; i++)
+		for (unsigned int k = 0; k < 30; k++) {
+			record_lend_out(&w0->record, bufs[i]);
+			mesh_back(&w1->mesh, 0, bufs[i]);
+		}
+	cross_flush(w1);
+	do {
+		work = rig_cross(&rig, 0);
+		CHECK(work <= 4096);
+		total += work;
+		rounds++;
+		CHECK(!work || cross_pending(w0) || total == RIG_BUFS / 2 * 30);
+	} while (work);
+	CHECK_EQ(total, RIG_BUFS / 2 * 30);
+	CHECK_EQ(rounds, 5);
+	for (unsigned int i = 0; i < RIG_BUFS / 2; i++)
+		record_leave(&w0->record, bufs[i]);
+	end_with_a_full_pool();
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -536,5 +567,6 @@ int main(void)
 	RUN(port_with_little_room_is_shared_by_all_workers);
 	RUN(freed_beside_a_sleeping_worker_are_asked_for);
 	RUN(port_that_was_closed_is_looked_at_again);
+	RUN(back_is_taken_in_slices);
 	return DONE();
 }
