@@ -263,8 +263,10 @@ make_netns() {
 
 # make_veth NS_A IF_A NS_B IF_B - a cable between two namespaces, both ends up. Offloads are off:
 # a veth peer leaves checksums to hardware that is not there, and merges frames beyond the MTU.
+# With IXY_TEST_QUEUES=N both ends have N queues.
 make_veth() {
-	ip -n "$1" link add "$2" type veth peer name "$4" netns "$3"
+	local queues=(numrxqueues "${IXY_TEST_QUEUES:-1}" numtxqueues "${IXY_TEST_QUEUES:-1}")
+	ip -n "$1" link add "$2" "${queues[@]}" type veth peer name "$4" "${queues[@]}" netns "$3"
 	quiet_interface "$1" "$2"
 	quiet_interface "$3" "$4"
 }
