@@ -32,6 +32,9 @@ with open(f"{BUILD}/CMakeCache.txt") as cache:
                     for line in cache)
 
 
+WORKERS = int(os.environ.get("IXY_TEST_WORKERS", 1))
+
+
 class Failed(Exception):
     pass
 
@@ -173,7 +176,8 @@ class Stage:
 
     def start_server(self):
         self.server = self.start(*self.prefix, self.executable, "--name", self.name, "--socket-dir",
-                                 self.run_dir, *self.options, log="server")
+                                 self.run_dir, "--workers", str(WORKERS), *self.options,
+                                 log="server")
         self.starts += 1
         self.wait_for(self.server, "ready: ")
         return self.server

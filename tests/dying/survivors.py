@@ -4,7 +4,7 @@ import os
 import struct
 import time
 
-from dying_lib import PATIENCE_S, SANITIZED, check, program, spec_lib
+from dying_lib import PATIENCE_S, SANITIZED, WORKERS, check, program, spec_lib
 
 NUM_FRAMES, FRAME_BYTES = 4096, 124  # as in witness.c
 
@@ -17,8 +17,10 @@ def totals(control):
 
 class Survivors:
     """A server under traffic with a witness on it, and what has to hold after each death."""
-    OPTIONS = ["--bufs", "32768", "--hugepages", "none", "--port", "p0=null:rate=20000,flows=16"]
-    RATE = 500 if SANITIZED else 2000
+    OPTIONS = ["--bufs", str(32768 * WORKERS), "--hugepages", "none", "--port",
+               "p0=null:rate=20000,flows=16"]
+    # what the rings between workers hold has to last while the machine is busy elsewhere
+    RATE = 500 if SANITIZED or WORKERS > 1 else 2000
 
     def __init__(self, stage):
         self.stage = stage
