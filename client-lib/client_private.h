@@ -93,9 +93,6 @@ void client_free(struct ixy_client *client);
 
 /* -- doorbell.c ---------------------------------------------------------------------------------- */
 
-/* doorbell_write_masked - how ixy_doorbell writes where the kernel knows no RWF_NOSIGNAL */
-void doorbell_write_masked(int fd);
-
 /* -- stats.c -------------------------------------------------------------------------------------
  */
 

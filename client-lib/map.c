@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,13 +135,21 @@ int map_segment(struct ixy_client *client, const struct message_attached *attach
 	return error < 0 ? error : map_pool(client, attached, fds[1], failure);
 }
 
-/* An end for the wrong direction would neither wake nor fail. */
-static bool is_pipe_end(int fd, int mode)
+static bool is_stream_socket(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+/* An eventfd is a file of no type, as other things of the kernel's are that no write can harm. */
+static bool is_eventfd(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
-	       (fcntl(fd, F_GETFL) & O_ACCMODE) == mode;
+	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
 static const char *check_queue_pair(const struct ixy_client *client, unsigned int index,
@@ -160,9 +169,8 @@ static const char *check_queue_pair(const struct ixy_client *client, unsigned in
 		wrong = lane_check(&message->geometry, down_bytes, up_bytes);
 	if (wrong)
 		return wrong;
-	if (!is_pipe_end(fds[2], O_RDONLY) || !is_pipe_end(fds[3], O_WRONLY))
-		return "the descriptors for waking are not a pipe's end for reading and one for "
-		       "writing";
+	if (!is_stream_socket(fds[2]) || !is_eventfd(fds[3]))
+		return "the descriptors for waking are not a stream socket and an eventfd";
 	return NULL;
 }
 
@@ -219,7 +227,7 @@ int map_queue_pair(struct ixy_client *client, unsigned int index, const struct m
 		return fail_content(client, "a lane and its announcement disagree", failure);
 
 	fill_qp(client, pair, message);
-	/* O_NONBLOCK belongs to the open file, and these ends of the pipes are ours alone */
+	/* as the server has made them, but a call that blocks would be ours to suffer */
 	fcntl(fds[2], F_SETFL, O_NONBLOCK);
 	fcntl(fds[3], F_SETFL, O_NONBLOCK);
 	pair->qp.wait_fd = fds[2];

@@ -7,10 +7,10 @@
  *   W1: store up.wake = events                publishes to the rings (A, E)
  *       full fence                            full fence, at most once a round
  *   W2: load the rings' indices               W3: load up.wake; if an event of it is true,
- *       nothing there: poll(wake pipe)            write one byte to the wake pipe
+ *       nothing there: poll(wake socket)          send one byte to the wake socket
  *
  * One of the fences comes first: either W2 sees what was published, or W3 sees the wish to be
- * woken. The server holds the only write end of the pipe, so that its death, and the end of a
+ * woken. The server alone holds the other end of the socket, so that its death, and the end of a
  * session, end the sleep as well.
  */
 #include "client-lib/client_private.h"
@@ -60,7 +60,7 @@ static void clear_wake(struct ixy_qp *qp)
 	qp->armed = 0;
 }
 
-/* Empties the pipe. What is left after these reads, or comes later, costs one look too many. */
+/* Empties the socket. What is left after these reads, or comes later, costs one look too many. */
 static void drain(const struct ixy_qp *qp)
 {
 	char bytes[512];

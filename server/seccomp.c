@@ -124,7 +124,7 @@ static const uint32_t calls[] = {
 	SYS_ftruncate,
 	SYS_fallocate,
 	SYS_mlock,
-	SYS_pipe2,
+	SYS_eventfd2,
 	/* capture files, and the socket and lock file at the end */
 	SYS_lseek,
 	SYS_pread64,
@@ -166,6 +166,8 @@ static const struct rule rules[] = {
 	{SYS_fcntl, 1, IS, F_DUPFD_CLOEXEC},
 	{SYS_fcntl, 1, IS, F_ADD_SEALS},
 	{SYS_setsockopt, 2, IS, SO_PASSCRED}, /* fdpass_drain */
+	{SYS_socketpair, 0, IS, AF_UNIX},     /* what clients are woken by */
+	{SYS_setsockopt, 2, IS, SO_SNDBUF},
 	/* the state of a port's link; ethtool's commands that change something need CAP_NET_ADMIN */
 	{SYS_ioctl, 1, IS, SIOCGIFNAME},
 	{SYS_ioctl, 1, IS, SIOCGIFFLAGS},

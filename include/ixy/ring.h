@@ -90,7 +90,7 @@ struct ixy_qp {
 	uint32_t armed; /* IXY_WAKE_* passed to ixy_wait_arm() */
 };
 
-/* Rings the doorbell of the pair's worker: one write to a pipe, never blocks. Rarely called. */
+/* Rings the doorbell of the pair's worker: one write to an eventfd, never blocks. Rarely called. */
 void ixy_doorbell(struct ixy_qp *qp);
 
 /*

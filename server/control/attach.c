@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server/control/policy.h"
@@ -109,12 +111,42 @@ static int make_lanes(struct qp *qp, const struct attach_plan *plan, uint32_t st
 	return qp->up_fd < 0 ? qp->up_fd : make_down(qp);
 }
 
+/*
+ * A socket and no pipe: whoever has an end of a pipe can make the other wait for its mutex, O_NONBLOCK
+ * or not (splice(2) of it into something full). Nothing can be sent to us through it, descriptors least
+ * of all, and few bytes fit.
+ */
+static int make_wake(struct qp *qp, int *client_fd)
+{
+	const int smallest = 0;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends))
+		return -errno;
+	qp->wake_fd = ends[0];
+	*client_fd = ends[1];
+	if (shutdown(ends[0], SHUT_RD) ||
+	    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest)))
+		return -errno;
+	return 0;
+}
+
+/* An eventfd that is watched and never read: nothing that the client does to it concerns us. */
+static int make_doorbell(struct qp *qp, int *client_fd)
+{
+	qp->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (qp->doorbell_fd < 0)
+		return -errno;
+	*client_fd = fcntl(qp->doorbell_fd, F_DUPFD_CLOEXEC, 0);
+	return *client_fd < 0 ? -errno : 0;
+}
+
 /* Makes everything of a pair; fills @client_fds with what the client is sent (to be closed after). */
 static int qp_make(struct session *s, const struct attach_plan *plan, uint32_t index,
                    uint32_t snap_len, struct qp **made, int client_fds[4])
 {
 	struct qp *qp = aligned_alloc(IXY_CACHE_LINE, (sizeof(*qp) + 63) / 64 * 64);
-	int wake[2], doorbell[2], slot, error;
+	int slot, error;
 
 	for (int i = 0; i < 4; i++)
 		client_fds[i] = -1;
@@ -124,6 +156,8 @@ static int qp_make(struct session *s, const struct attach_plan *plan, uint32_t i
 	qp->down_fd = qp->up_fd = qp->wake_fd = qp->doorbell_fd = -1;
 	qp->session = s;
 	qp->worker = workers_choose(s->server, index, plan->num_qps);
+	qp->uid = s->uid;
+	qp->slow = slow_users_has(&s->server->slow_users, s->uid);
 	qp->siblings = s->qps;
 	qp->num_siblings = plan->num_qps;
 	*made = qp;
@@ -144,16 +178,10 @@ static int qp_make(struct session *s, const struct attach_plan *plan, uint32_t i
 	if (client_fds[0] < 0)
 		return client_fds[0];
 	client_fds[1] = fcntl(qp->up_fd, F_DUPFD_CLOEXEC, 0);
-	if (client_fds[1] < 0 || pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+	if (client_fds[1] < 0)
 		return -errno;
-	client_fds[2] = wake[0];
-	qp->wake_fd = wake[1];
-	/* a pipe and no socket: nobody can send descriptors through it, see shm/fdpass.h */
-	if (pipe2(doorbell, O_CLOEXEC | O_NONBLOCK))
-		return -errno;
-	qp->doorbell_fd = doorbell[0];
-	client_fds[3] = doorbell[1];
-	return 0;
+	error = make_wake(qp, &client_fds[2]);
+	return error ? error : make_doorbell(qp, &client_fds[3]);
 }
 
 static int send_qp(struct session *s, const struct qp *qp, const int *client_fds)
@@ -242,37 +270,11 @@ void attach_request(struct session *s, const struct message_attach *request)
 		                                : "");
 }
 
-/* Seals and maps the up lane of one pair; from here on the client cannot gain another writer. */
-static int adopt_up(struct qp *qp)
+void attach_sealed(struct session *s, int error)
 {
-	const struct ixy_geometry *g = &qp->geometry;
-	const char *base;
-
-	/* EPERM: the client put a seal of its own on it */
-	if (fcntl(qp->up_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL))
-		return -errno;
-	base = mmap(NULL, g->up_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, qp->up_fd, 0);
-	if (base == MAP_FAILED)
-		return -errno;
-	qp->up_map = base;
-	if (mlock(base, g->up_bytes))
-		errno = 0; /* as for the down lane */
-	qp->up = (const struct ixy_up_index *)(const void *)(base + g->up_index_offset);
-	qp->tx_ring = (const struct ixy_desc *)(const void *)(base + g->tx_offset);
-	qp->free_ring = (const uint32_t *)(const void *)(base + g->free_offset);
-	return 0;
-}
-
-void attach_mapped(struct session *s)
-{
-	for (unsigned int i = 0; i < s->num_qps; i++) {
-		int error = adopt_up(s->qps[i]);
-
-		if (error) {
-			session_refuse(s, -error, "cannot seal and map the up lane: %s",
-			               strerror(-error));
-			return;
-		}
+	if (error) {
+		session_refuse(s, -error, "cannot seal and map the up lane: %s", strerror(-error));
+		return;
 	}
 	/* from here on the workers may be using the pairs: they are freed by way of them */
 	s->published = true;
@@ -280,7 +282,7 @@ void attach_mapped(struct session *s)
 	s->ready_due = true;
 	s->server->tables_stale = true;
 	for (unsigned int i = 0; i < s->num_qps; i++) {
-		int error = worker_watch(s->server->workers[s->qps[i]->worker], s->qps[i]);
+		error = worker_watch(s->server->workers[s->qps[i]->worker], s->qps[i]);
 
 		if (error) {
 			session_refuse(s, -error, "cannot watch the doorbell: %s",

@@ -7,8 +7,8 @@
 /* attach_request - handles ATTACH: sends ATTACHED and the lanes, or refuses */
 void attach_request(struct session *session, const struct message_attach *request);
 
-/* attach_mapped - handles MAPPED: seals the up lanes, maps them, has the pairs published */
-void attach_mapped(struct session *session);
+/* attach_sealed - after MAPPED (seal.h): the up lanes are ours, or @error; has the pairs published */
+void attach_sealed(struct session *session, int error);
 
 /* attach_undo - frees the session's queue pairs and gives their promises back */
 void attach_undo(struct session *session);

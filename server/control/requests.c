@@ -12,6 +12,7 @@
 
 #include "server/control/attach.h"
 #include "server/control/query.h"
+#include "server/control/seal.h"
 #include "server/control/session.h"
 #include "server/log.h"
 #include "shm/fdpass.h"
@@ -91,7 +92,7 @@ static void handle(struct session *s, const union message *message, size_t bytes
 		attach_request(s, &message->attach);
 		break;
 	case MESSAGE_MAPPED:
-		attach_mapped(s);
+		seal_start(s);
 		break;
 	case MESSAGE_DETACH:
 		session_close(s, CLOSE_SHUTDOWN, NULL);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "server/control/publish.h"
+#include "server/control/seal.h"
 #include "server/control/session.h"
 #include "server/control/workers.h"
 #include "server/log.h"
@@ -138,7 +139,7 @@ static int add_sources(struct server *server)
 	if (source_add(server, server->signal_fd, EPOLLIN, &server->signal_source) ||
 	    source_add(server, server->timer_fd, EPOLLIN, &server->timer_source))
 		return -1;
-	return workers_open(server);
+	return seal_open(server) ? -1 : workers_open(server);
 }
 
 /* Signals are taken by signalfd; a client that is gone must not kill us by SIGPIPE. */
@@ -290,5 +291,6 @@ void server_close(struct server *server)
 	close(server->epoll_fd);
 	close(server->signal_fd);
 	close(server->timer_fd);
+	close(server->seal_fd);
 	close(server->spare_fd);
 }

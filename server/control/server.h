@@ -47,6 +47,9 @@ struct session {
 	uint64_t min_bufs_total; /* promised to all its queue pairs */
 	unsigned int num_qps;
 	struct qp *qps[IXY_MAX_QUEUE_PAIRS];
+	bool sealing;    /* a thread of its own is sealing its up lanes, which may take long */
+	uint32_t sealed; /* it has; atomic */
+	int seal_error;
 	bool ready_due;         /* READY is to be sent when the tables are out */
 	bool published;         /* the workers know its queue pairs */
 	bool reclaim_requested; /* CLOSING: the workers were told */
@@ -69,12 +72,13 @@ struct server {
 	struct port ports[IXY_MAX_PORTS];
 	unsigned int num_workers;
 	struct worker *workers[IXY_MAX_WORKERS];
+	struct slow_users slow_users;
 	unsigned int num_queues;  /* of all ports */
 	unsigned int next_worker; /* for the next queue of a port with fewer queues than workers */
 
-	int epoll_fd, signal_fd, timer_fd;
+	int epoll_fd, signal_fd, timer_fd, seal_fd;
 	int spare_fd; /* given up for a moment when there are no descriptors left */
-	struct source listener_source, signal_source, timer_source;
+	struct source listener_source, signal_source, timer_source, seal_source;
 	struct source worker_sources[IXY_MAX_WORKERS];
 	bool stopping;
 	uint64_t started_ns;

@@ -22,6 +22,7 @@
 
 #include "server/control/attach.h"
 #include "server/control/requests.h"
+#include "server/dataplane/wake.h"
 #include "server/log.h"
 #include "shm/fdpass.h"
 
@@ -237,8 +238,8 @@ void session_close(struct session *s, enum close_cause cause, const char *text)
 		if (s->published)
 			worker_unwatch(server->workers[qp->worker], qp);
 		/* a sleeping client wakes up and sees the state */
-		ssize_t written = qp->wake_fd < 0 ? 0 : write(qp->wake_fd, "", 1);
-		(void)written;
+		if (qp->wake_fd >= 0)
+			wake_send(qp);
 	}
 	if (s->published)
 		server->tables_stale = true;
@@ -278,6 +279,8 @@ static bool close_socket(struct session *s)
 
 void session_free(struct session *s)
 {
+	if (s->sealing)
+		return; /* the thread comes back to us */
 	attach_undo(s);
 	s->published = false;
 	if (!close_socket(s))

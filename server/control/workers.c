@@ -216,16 +216,39 @@ void workers_close(struct server *server)
 		worker_free(server->workers[i]);
 }
 
-static int start(struct worker *w)
+static void stop_wakers(struct worker *w)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		waker_stop(&w->wakers[i]);
+}
+
+static int start_wakers(struct server *server, struct worker *w)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		char name[16];
+		int failed;
+
+		snprintf(name, sizeof(name), "ixy-%s-%u", i ? "slow" : "waker", w->index);
+		w->wakers[i].slow_users = &server->slow_users;
+		failed = waker_start(&w->wakers[i], name);
+		if (failed) {
+			stop_wakers(w);
+			return failed;
+		}
+	}
+	return 0;
+}
+
+static int start(struct server *server, struct worker *w)
 {
 	char name[16];
-	int failed = waker_start(&w->waker, w->index);
+	int failed = start_wakers(server, w);
 
 	if (failed)
 		return failed;
 	failed = pthread_create(&w->thread, NULL, worker_run, w);
 	if (failed) {
-		waker_stop(&w->waker);
+		stop_wakers(w);
 		return failed;
 	}
 	w->running = true;
@@ -237,7 +260,7 @@ static int start(struct worker *w)
 int workers_start(struct server *server, struct error *error)
 {
 	for (unsigned int i = 0; i < server->num_workers; i++) {
-		int failed = start(server->workers[i]);
+		int failed = start(server, server->workers[i]);
 
 		if (failed) {
 			workers_stop(server);
@@ -259,6 +282,6 @@ void workers_stop(struct server *server)
 			continue;
 		pthread_join(w->thread, NULL);
 		w->running = false;
-		waker_stop(&w->waker);
+		stop_wakers(w);
 	}
 }

@@ -93,6 +93,8 @@ struct qp {
 	uint64_t last_wake_ns; /* worker */
 	uint32_t wakes_asked;  /* worker: how often it asked the waker thread to wake the client */
 	uint32_t wakes_done;   /* waker: how often it did; atomic */
+	uint32_t slow;         /* waker, and control at first: takes long to wake; atomic */
+	uint32_t uid;          /* of the client */
 	struct ixy_down_counters *drops; /* shown to the client */
 	uint64_t counters[CLIENT_NUM_COUNTERS];
 
@@ -107,8 +109,8 @@ struct qp {
 	void *down_map;
 	const void *up_map;
 	int down_fd, up_fd;
-	int wake_fd;     /* write end of the wake pipe; the worker writes */
-	int doorbell_fd; /* read end of the doorbell; the worker reads */
+	int wake_fd;     /* our end of the wake socket; the waker sends */
+	int doorbell_fd; /* the doorbell, an eventfd; watched, never read */
 };
 
 #endif

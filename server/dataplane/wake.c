@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ixy/ring.h>
@@ -18,7 +19,6 @@
 
 #define FENCE_INTERVAL_NS 1000u
 #define WAKE_INTERVAL_NS  20000u /* per client, and per worker */
-#define WAKE_BUDGET       2      /* per round; each costs a write(2), about a microsecond */
 #define EVENTS            32
 
 /* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
@@ -27,28 +27,21 @@
 #define EVENT_DOORBELL 2u /* struct qp */
 #define EVENT_MASK     3ull
 
-void wake_write(const struct qp *qp)
+void wake_send(const struct qp *qp)
 {
-	char byte = 0;
-	/* a full pipe is readable, which is all that is wanted */
-	ssize_t written = write(qp->wake_fd, &byte, 1);
+	/* a full socket is readable, which is all that is wanted */
+	ssize_t sent = send(qp->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	(void)written;
+	(void)sent;
 }
 
-/* What the round's budget does not cover is the waker's. */
-static bool wake(struct worker *w, struct qp *qp, unsigned int *budget, bool *asked)
+static bool wake(struct worker *w, struct qp *qp)
 {
-	if (w->now_ns - qp->last_wake_ns < WAKE_INTERVAL_NS)
+	unsigned int slow = __atomic_load_n(&qp->slow, __ATOMIC_RELAXED) ? 1 : 0;
+
+	if (w->now_ns - qp->last_wake_ns < WAKE_INTERVAL_NS || !waker_ask(&w->wakers[slow], qp))
 		return false;
-	if (*budget) {
-		--*budget;
-		wake_write(qp);
-	} else if (waker_ask(&w->waker, qp)) {
-		*asked = true;
-	} else {
-		return false;
-	}
+	w->asked[slow] = true;
 	qp->last_wake_ns = w->now_ns;
 	counter_add(&qp->counters[CLIENT_WAKEUPS], 1);
 	return true;
@@ -56,8 +49,7 @@ static bool wake(struct worker *w, struct qp *qp, unsigned int *budget, bool *as
 
 uint64_t wake_all(struct worker *w, bool busy)
 {
-	unsigned int budget = WAKE_BUDGET, kept = 0;
-	bool asked = false;
+	unsigned int kept = 0;
 	uint64_t due;
 
 	if (w->num_dirty == 0 && w->mesh.unwoken == 0)
@@ -71,7 +63,7 @@ uint64_t wake_all(struct worker *w, bool busy)
 		struct qp *qp = w->dirty[i];
 		uint32_t wanted = __atomic_load_n(&qp->up->wake, __ATOMIC_RELAXED);
 
-		if (!qp->stopped && (wanted & qp->events) && !wake(w, qp, &budget, &asked)) {
+		if (!qp->stopped && (wanted & qp->events) && !wake(w, qp)) {
 			uint64_t at = qp->last_wake_ns + WAKE_INTERVAL_NS;
 
 			due = at < due ? at : due;
@@ -82,8 +74,11 @@ uint64_t wake_all(struct worker *w, bool busy)
 		qp->events = 0;
 	}
 	w->num_dirty = kept;
-	if (asked)
-		waker_kick(&w->waker);
+	for (unsigned int i = 0; i < 2; i++) {
+		if (w->asked[i])
+			waker_kick(&w->wakers[i]);
+		w->asked[i] = false;
+	}
 	return due;
 }
 
@@ -100,17 +95,6 @@ static bool anything_to_do(struct worker *w, const struct tables *tables)
 		if (collect_pending(w, tables->workers[w->index].qps[i]))
 			return true;
 	return false;
-}
-
-static void drain_doorbell(struct worker *w, struct qp *qp)
-{
-	char bytes[256];
-	ssize_t got = read(qp->doorbell_fd, bytes, sizeof(bytes));
-
-	if (got > 0)
-		counter_add(&qp->counters[CLIENT_DOORBELLS], (uint64_t)got);
-	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-		worker_unwatch(w, qp); /* closed: it would be readable for ever */
 }
 
 /* A device that is gone would be readable for ever; one that works is looked at in every round. */
@@ -133,7 +117,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 	case EVENT_DOORBELL:
 		/* the kernel orders this too, but tells nobody (ThreadSanitizer) */
 		__atomic_load_n(&w->watched, __ATOMIC_ACQUIRE);
-		drain_doorbell(w, pointer);
+		counter_add(&((struct qp *)pointer)->counters[CLIENT_DOORBELLS], 1);
 		break;
 	default:
 		got = read(w->command_fd, &count, sizeof(count));
@@ -166,9 +150,14 @@ void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_
 		handle(w, &events[i]);
 }
 
+/*
+ * Edge-triggered and never read: each time that the client rings is an event. A read could be made to
+ * wait, since the client has the same open file.
+ */
 int worker_watch(struct worker *w, struct qp *qp)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uintptr_t)qp | EVENT_DOORBELL};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET,
+	                            .data.u64 = (uintptr_t)qp | EVENT_DOORBELL};
 
 	__atomic_fetch_add(&w->watched, 1, __ATOMIC_RELEASE);
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, qp->doorbell_fd, &event) ? -errno : 0;

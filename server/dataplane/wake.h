@@ -8,13 +8,12 @@
  * wake_all - wakes those to whom something was published and who sleep for it
  *
  * Fences at most once per microsecond while there is work (@busy). At most one wake-up per client in
- * 20 us, and a few per round by the worker itself, the rest by its waker; what is due later stays on the
- * list. Returns when the next is due, in ns of CLOCK_MONOTONIC, or NEVER_NS.
+ * 20 us, all by the wakers; what is due later stays on the list. Returns when the next is due, in ns of CLOCK_MONOTONIC, or NEVER_NS.
  */
 uint64_t wake_all(struct worker *w, bool busy);
 
-/* wake_write - wakes the client of @qp; the worker, or its waker */
-void wake_write(const struct qp *qp);
+/* wake_send - wakes the client of @qp; a system call, whose cost is the client's to choose: no worker's */
+void wake_send(const struct qp *qp);
 
 /*
  * worker_sleep - sleeps until a doorbell, a device, a command or @until_ns, whichever is first

@@ -2,14 +2,17 @@
 #include "server/dataplane/waker.h"
 
 #include <linux/futex.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ixy/ring.h>
 
+#include "server/dataplane/clock.h"
 #include "server/dataplane/qp.h"
 #include "server/dataplane/wake.h"
+
+#define SLOW_NS                                                                                    \
+	2000000u /* a wake-up that took longer; also one that was preempted, which does no harm */
 
 static void futex(uint32_t *word, int operation, uint32_t value)
 {
@@ -42,6 +45,37 @@ bool waker_done_with(const struct qp *qp)
 	return __atomic_load_n(&qp->wakes_done, __ATOMIC_ACQUIRE) == qp->wakes_asked;
 }
 
+bool slow_users_has(const struct slow_users *users, uint32_t uid)
+{
+	uint32_t num = __atomic_load_n(&users->num, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < num && i < SLOW_USERS; i++)
+		if (__atomic_load_n(&users->uids[i], __ATOMIC_RELAXED) == uid)
+			return true;
+	return false;
+}
+
+static void remember(struct slow_users *users, uint32_t uid)
+{
+	if (!users || slow_users_has(users, uid))
+		return;
+	/* several wakers may do this at once: the worst is a user who is remembered twice */
+	uint32_t at = __atomic_fetch_add(&users->num, 1, __ATOMIC_ACQ_REL) % SLOW_USERS;
+
+	__atomic_store_n(&users->uids[at], uid, __ATOMIC_RELAXED);
+}
+
+static void wake(struct waker *k, struct qp *qp)
+{
+	uint64_t begin = kernel_clock_ns(CLOCK_MONOTONIC);
+
+	wake_send(qp);
+	if (kernel_clock_ns(CLOCK_MONOTONIC) - begin < SLOW_NS)
+		return;
+	__atomic_store_n(&qp->slow, 1, __ATOMIC_RELAXED);
+	remember(k->slow_users, qp->uid);
+}
+
 static bool wake_waiting(struct waker *k)
 {
 	uint32_t head = k->head, tail = __atomic_load_n(&k->tail, __ATOMIC_ACQUIRE);
@@ -51,7 +85,7 @@ static bool wake_waiting(struct waker *k)
 	for (; head != tail; head++) {
 		struct qp *qp = k->ring[head % WAKER_SLOTS];
 
-		wake_write(qp);
+		wake(k, qp);
 		__atomic_store_n(&k->head, head + 1, __ATOMIC_RELEASE);
 		/* from here on the worker may let the pair be freed */
 		__atomic_store_n(&qp->wakes_done, qp->wakes_done + 1, __ATOMIC_RELEASE);
@@ -77,15 +111,13 @@ static void *waker_run(void *argument)
 	return NULL;
 }
 
-int waker_start(struct waker *k, unsigned int worker_index)
+int waker_start(struct waker *k, const char *name)
 {
-	char name[16];
 	int error = pthread_create(&k->thread, NULL, waker_run, k);
 
 	if (error)
 		return error;
 	k->running = true;
-	snprintf(name, sizeof(name), "ixy-waker-%u", worker_index);
 	pthread_setname_np(k->thread, name);
 	return 0;
 }

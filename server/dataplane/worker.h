@@ -45,7 +45,8 @@ struct worker {
 
 	struct record record;
 	struct mesh mesh;
-	struct waker waker;
+	struct waker wakers[2]; /* the second one for slow clients */
+	bool asked[2];          /* in this round */
 	uint64_t reserved_bufs; /* free buffers that are promised to clients below their minimum */
 	uint64_t min_bufs;      /* the sum of the minimums of its pairs */
 	uint64_t min_bufs_elsewhere; /* of the other workers' pairs, as of this round's start */

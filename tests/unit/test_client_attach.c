@@ -168,7 +168,7 @@ static void attached_client_and_server_exchange_frames(void)
 	fake_stop(&fake);
 }
 
-/* The server need not have made its pipes O_NONBLOCK. */
+/* The server need not have made its descriptors O_NONBLOCK. */
 static void attached_client_never_blocks_in_doorbell_or_disarm(void)
 {
 	struct ixy_client *client;
@@ -179,7 +179,7 @@ static void attached_client_never_blocks_in_doorbell_or_disarm(void)
 	qp = ixy_queue_pair(client, 0);
 	CHECK_EQ(ixy_wait_arm(qp, IXY_WAKE_RX), 0);
 	ixy_wait_disarm(qp);
-	for (int i = 0; i < 100000; i++) /* more than a pipe holds */
+	for (int i = 0; i < 100000; i++)
 		ixy_doorbell(qp);
 	ixy_detach(client);
 	fake_stop(&fake);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,7 +50,7 @@ struct fake_session {
 	struct fake_qp {
 		struct ixy_geometry geometry;
 		int fds[4]; /* what the client is sent: down, up, wake, doorbell */
-		int wake_fd, bell_fd;
+		int wake_fd;
 		unsigned char *down_map, *up_map;
 		struct ixy_down_index *down;
 		const struct ixy_up_index *up;
@@ -141,7 +142,7 @@ static inline void make_segment(struct fake_session *s)
 
 static inline void make_qp(struct fake_qp *qp, uint32_t grant_slots)
 {
-	int wake[2], bell[2];
+	int wake[2];
 
 	if (lane_layout(&qp->geometry, 64, grant_slots, 64, 128, 3) < 0)
 		abort();
@@ -153,12 +154,11 @@ static inline void make_qp(struct fake_qp *qp, uint32_t grant_slots)
 	qp->down = (void *)(qp->down_map + qp->geometry.down_index_offset);
 	qp->up = (void *)(qp->up_map + qp->geometry.up_index_offset);
 	qp->down->state = IXY_QP_OPEN;
-	if (pipe2(wake, O_CLOEXEC) < 0 || pipe2(bell, O_CLOEXEC) < 0)
+	qp->fds[3] = eventfd(0, EFD_CLOEXEC);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wake) < 0 || qp->fds[3] < 0)
 		abort();
 	qp->fds[2] = wake[0];
 	qp->wake_fd = wake[1];
-	qp->fds[3] = bell[1];
-	qp->bell_fd = bell[0];
 }
 
 static inline void close_if_open(int *fd)
@@ -184,7 +184,6 @@ static inline void free_session(struct fake_session *s)
 		for (int k = 0; k < 4; k++)
 			close_if_open(&qp->fds[k]);
 		close_if_open(&qp->wake_fd);
-		close_if_open(&qp->bell_fd);
 	}
 	close_if_open(&s->socket);
 	memset(s, 0, sizeof(*s));

@@ -77,10 +77,10 @@ static void teardown(void)
 /* How often the client rang since the last call. */
 static int rings(void)
 {
-	char bytes[64];
-	ssize_t n = read(l.bell[0], bytes, sizeof(bytes));
+	uint64_t bells[64];
+	ssize_t n = read(l.bell[0], bells, sizeof(bells));
 
-	return n < 0 ? 0 : (int)n;
+	return n < 0 ? 0 : (int)((size_t)n / sizeof(bells[0]));
 }
 
 static struct ixy_desc desc(uint32_t buf)
