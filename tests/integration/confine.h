@@ -1,6 +1,6 @@
 /*
  * confine.h - a client that speaks the control protocol itself and keeps every descriptor that it is
- * given, and how an attack is run and judged; for confine_memory.c and confine_process.c
+ * given, and how an attack is run and judged; for confine_*.c
  */
 #ifndef TESTS_CONFINE_H
 #define TESTS_CONFINE_H
@@ -80,7 +80,8 @@ static inline bool peer_greet(struct peer *p)
 }
 
 /* Up to the descriptors; MAPPED is left to the caller. @flags are ATTACH_*. */
-static inline bool peer_attach(struct peer *p, const char *path, uint32_t mode, uint32_t flags)
+static inline bool peer_attach_alloc(struct peer *p, const char *path, uint32_t mode,
+                                     uint32_t flags, uint32_t alloc_bufs)
 {
 	union message message;
 
@@ -90,7 +91,8 @@ static inline bool peer_attach(struct peer *p, const char *path, uint32_t mode, 
 	message.attach.mode = mode;
 	message.attach.flags = flags;
 	message.attach.num_queue_pairs = 1;
-	message.attach.min_bufs = 8;
+	message.attach.min_bufs = 8 + alloc_bufs;
+	message.attach.alloc_bufs = alloc_bufs;
 	snprintf(message.attach.client_name, sizeof(message.attach.client_name), "confine");
 	if (fdpass_send(p->socket, &message, NULL, 0) ||
 	    !peer_expect(p, MESSAGE_ATTACHED, &message))
@@ -101,6 +103,11 @@ static inline bool peer_attach(struct peer *p, const char *path, uint32_t mode, 
 		return false;
 	p->geometry = message.qp.geometry;
 	return true;
+}
+
+static inline bool peer_attach(struct peer *p, const char *path, uint32_t mode, uint32_t flags)
+{
+	return peer_attach_alloc(p, path, mode, flags, 0);
 }
 
 static inline bool peer_mapped(struct peer *p)

@@ -351,7 +351,8 @@ static int attack_own(void)
 static int attack_with_signals(pid_t pid, const char *path)
 {
 	struct peer p;
-	char byte = 0;
+	const uint64_t one = 1;
+	char byte;
 
 	if (!peer_attach(&p, path, ATTACH_READONLY, ATTACH_ALL_PORTS))
 		return 2;
@@ -363,9 +364,9 @@ static int attack_with_signals(pid_t pid, const char *path)
 	}
 	if (!peer_mapped(&p))
 		return 2;
-	/* the server writes to the wake pipe and to the socket, and reads the doorbell */
+	/* the server writes to both sockets, and watches the doorbell */
 	for (int i = 0; i < 100; i++)
-		if (write(p.fds[DOORBELL], &byte, 1) < 0 && errno != EAGAIN)
+		if (write(p.fds[DOORBELL], &one, sizeof(one)) < 0 && errno != EAGAIN)
 			break;
 	peer_tell(&p, MESSAGE_HELLO);
 	while (recv(p.socket, &byte, 1, 0) > 0)
