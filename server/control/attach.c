@@ -257,6 +257,7 @@ void attach_request(struct session *s, const struct message_attach *request)
 	s->port_mask = plan.port_mask;
 	s->min_bufs_total = (uint64_t)plan.min_bufs * plan.num_qps;
 	server->promised_bufs += s->min_bufs_total;
+	workers_keep(server);
 	server->num_attached++;
 	server->num_sessions_ever++;
 	s->state = SESSION_ATTACHING;
@@ -299,6 +300,7 @@ void attach_undo(struct session *s)
 	s->num_qps = 0;
 	if (s->id) {
 		s->server->promised_bufs -= s->min_bufs_total;
+		workers_keep(s->server);
 		s->server->num_attached--;
 		s->id = 0;
 	}

@@ -21,7 +21,8 @@
 #include "server/control/workers.h"
 #include "server/log.h"
 
-#define EVENTS 64
+#define EVENTS  64
+#define ACCEPTS 32
 
 int source_add(struct server *server, int fd, uint32_t events, struct source *source)
 {
@@ -35,7 +36,9 @@ int source_add(struct server *server, int fd, uint32_t events, struct source *so
 static void listener_ready(struct source *source, uint32_t events)
 {
 	(void)events;
-	session_accept(source->owner);
+	/* several in a round: those of a flood would otherwise stand in everybody's way, one each round */
+	for (int i = 0; i < ACCEPTS && session_accept(source->owner); i++)
+		;
 }
 
 static void signal_ready(struct source *source, uint32_t events)

@@ -22,6 +22,7 @@
 
 #include "server/control/attach.h"
 #include "server/control/requests.h"
+#include "server/control/workers.h"
 #include "server/dataplane/wake.h"
 #include "server/log.h"
 #include "shm/fdpass.h"
@@ -161,7 +162,7 @@ static void link_session(struct server *server, struct session *s)
 	server->sessions = s;
 }
 
-void session_accept(struct server *server)
+bool session_accept(struct server *server)
 {
 	int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct session *s;
@@ -173,14 +174,14 @@ void session_accept(struct server *server)
 		if (fd >= 0)
 			close(fd);
 		server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		return;
+		return false;
 	}
 	if (fd < 0)
-		return;
+		return false;
 	s = calloc(1, sizeof(*s));
 	if (!s) {
 		close(fd);
-		return;
+		return false;
 	}
 	s->server = server;
 	s->fd = fd;
@@ -189,9 +190,10 @@ void session_accept(struct server *server)
 	link_session(server, s);
 	if (watch_peer(s)) {
 		session_close(s, CLOSE_PROTOCOL, NULL);
-		return;
+		return true;
 	}
 	limit_connections(s);
+	return true;
 }
 
 /*
@@ -295,11 +297,21 @@ void session_free(struct session *s)
 
 /* -- at the end of a round ---------------------------------------------------------------------- */
 
+/* The workers lend no more shares at the expense of this session; what they lent before may be away. */
 static void send_ready(struct session *s)
 {
 	union message message;
 
 	s->ready_due = false;
+	if (s->min_bufs_total && !workers_can_keep(s->server)) {
+		session_refuse(
+			s, ENOBUFS,
+			"%" PRIu64 " buffers cannot be guaranteed now: clients that hold more "
+			"than their minimum have them; try again, or see who does: ixyctl -n %s "
+			"show clients",
+			s->min_bufs_total, s->server->options.name);
+		return;
+	}
 	message_init(&message, MESSAGE_READY);
 	session_send(s, &message, NULL);
 }

@@ -4,8 +4,12 @@
 
 #include "server/control/server.h"
 
-/* session_accept - takes a connection from the listening socket, within the limits per user */
-void session_accept(struct server *server);
+/*
+ * session_accept - takes a connection from the listening socket, within the limits per user
+ *
+ * Returns false when none is waiting, or none can be taken now.
+ */
+bool session_accept(struct server *server);
 
 /*
  * session_close - ends a session: tells the client @text (NULL: it is gone), stops serving it

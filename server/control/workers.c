@@ -158,6 +158,9 @@ int workers_plan_capacity(struct server *server, struct error *error)
 		if (capacity < server->capacity_bufs)
 			server->capacity_bufs = capacity;
 	}
+	workers_keep(server);
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		server->workers[i]->shown_free = server->workers[i]->record.num_free;
 	if (server->capacity_bufs < 8 * BURST)
 		return error_set(error,
 		                 "of %u buffers for %u worker%s the ports need all but %" PRIu64
@@ -165,6 +168,33 @@ int workers_plan_capacity(struct server *server, struct error *error)
 		                 server->segment.pool.num_bufs, server->num_workers,
 		                 server->num_workers == 1 ? "" : "s", server->capacity_bufs);
 	return 0;
+}
+
+void workers_keep(struct server *server)
+{
+	uint64_t left = server->capacity_bufs - server->promised_bufs;
+	uint64_t kept = left < server->capacity_bufs / 8 ? left : server->capacity_bufs / 8;
+
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		__atomic_store_n(&server->workers[i]->kept_bufs, kept, __ATOMIC_RELAXED);
+}
+
+bool workers_can_keep(const struct server *server)
+{
+	uint64_t missing = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next) {
+		for (unsigned int i = 0; s->state == SESSION_OPEN && i < s->num_qps; i++) {
+			const struct qp_state *st = s->qps[i]->state;
+			uint32_t held = __atomic_load_n(&st->held, __ATOMIC_RELAXED);
+
+			missing += held < st->min_bufs ? st->min_bufs - held : 0;
+		}
+	}
+	for (unsigned int i = 0; i < server->num_workers; i++)
+		if (__atomic_load_n(&server->workers[i]->shown_free, __ATOMIC_RELAXED) < missing)
+			return false;
+	return true;
 }
 
 unsigned int workers_choose(const struct server *server, unsigned int index, unsigned int num)

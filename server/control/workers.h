@@ -22,6 +22,15 @@ int workers_take_queues(struct server *server, struct port *port, struct error *
 /* workers_plan_capacity - settles how many buffers can be promised to clients; after ports are open */
 int workers_plan_capacity(struct server *server, struct error *error);
 
+/*
+ * workers_keep - after promises changed: what may still be promised is not to be lent as shares
+ *
+ * workers_can_keep - is everything that is promised there? Buffers that were lent as shares before may
+ * still be with those who keep them.
+ */
+void workers_keep(struct server *server);
+bool workers_can_keep(const struct server *server);
+
 /* workers_open - makes what they sleep on, and lets the control loop watch them; -1 with errno */
 int workers_open(struct server *server);
 void workers_close(struct server *server);

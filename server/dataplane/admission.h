@@ -8,6 +8,9 @@
  * newcomer always finds some. `reserved_bufs` is the sum, over a worker's pairs, of what is missing to
  * their minimum; it is kept up to date by the two functions that change `held`.
  *
+ * What may be promised to newcomers is not lent as shares either, up to an eighth of what can be
+ * promised (`kept_bufs`): however many hoarders come one after the other, that much stays for attach.
+ *
  * With several workers a pair may be given buffers of any worker's part of the pool, and give them
  * back to that part alone. What it holds of one part is therefore nothing that another part need not
  * have for it any more: every part keeps the minimums of all pairs in full. The threshold is that of the
@@ -29,6 +32,7 @@ static inline uint64_t admission_unpromised(const struct worker *w, const struct
 	uint64_t free_bufs = w == source ? source->record.num_free
 	                                 : __atomic_load_n(&source->shown_free, __ATOMIC_RELAXED);
 
+	promised += __atomic_load_n(&w->kept_bufs, __ATOMIC_RELAXED);
 	return free_bufs > promised ? free_bufs - promised : 0;
 }
 

@@ -47,7 +47,7 @@ unsigned int cross_receive(struct worker *w);
  */
 unsigned int cross_send_on(struct worker *w, const struct tables *tables);
 
-/* cross_flush - the end of a round: what was sent becomes visible to the others */
+/* cross_flush - the end of a round: what was sent, and what is free, becomes visible to the others */
 void cross_flush(struct worker *w);
 
 /* cross_pending - is there anything that the two above would have to look at? */

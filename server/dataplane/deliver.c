@@ -157,19 +157,54 @@ static void count_no_copy(struct qp *qp)
 	__atomic_fetch_add(&qp->drops->rx_dropped_pool, 1, __ATOMIC_RELAXED);
 }
 
+/* Those of the port's monitors who can take a frame now; a drop is counted for the others. */
+struct audience {
+	struct qp *monitors[MAX_MONITORS];
+	unsigned int num;
+	bool promised; /* one of them holds less than its minimum */
+};
+
+static void find_audience(struct worker *w, const struct port_table *table, struct audience *a)
+{
+	a->num = 0;
+	a->promised = false;
+	for (unsigned int i = 0; i < table->num_monitors; i++) {
+		struct qp *qp = table->monitors[i];
+
+		/* what another worker's client can take is decided there */
+		if (qp->worker == w->index && !grantable(w, w, qp, 1))
+			continue;
+		a->promised |=
+			__atomic_load_n(&qp->state->held, __ATOMIC_RELAXED) < qp->state->min_bufs;
+		a->monitors[a->num++] = qp;
+	}
+}
+
 /*
- * Copies the frame for the monitors, up to the longest snap length that one of them has.
- * Returns false, and counts it for each of them, when no buffer is free.
+ * A buffer for the copy. What clients were promised is taken only for one of them who lacks it: the copy
+ * counts for that client.
+ */
+static bool take_for_copy(struct worker *w, const struct audience *a, uint32_t *buf)
+{
+	if (a->num == 0)
+		return false;
+	if ((a->promised || admission_unpromised(w, w)) &&
+	    record_take(&w->record, HOLDER_WORKER, buf, 1))
+		return true;
+	for (unsigned int i = 0; i < a->num; i++)
+		count_no_copy(a->monitors[i]);
+	return false;
+}
+
+/*
+ * Copies the frame for those monitors, up to the longest snap length that one has. Returns false when
+ * there is nobody to see it, or no buffer for it.
  */
 static bool copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
-                 const struct ixy_desc *desc, struct ixy_desc *to)
+                 const struct audience *a, const struct ixy_desc *desc, struct ixy_desc *to)
 {
-	/* what clients were promised is not taken for copies */
-	if (!admission_unpromised(w, w) || !record_take(&w->record, HOLDER_WORKER, &to->buf, 1)) {
-		for (unsigned int i = 0; i < table->num_monitors; i++)
-			count_no_copy(table->monitors[i]);
+	if (!take_for_copy(w, a, &to->buf))
 		return false;
-	}
 	to->offset = IXY_DEFAULT_HEADROOM;
 	to->len = desc->len < table->max_snap ? desc->len : (uint16_t)table->max_snap;
 	if (to->len > w->pool->buf_bytes - to->offset)
@@ -195,12 +230,15 @@ static void lend_to_monitors(struct worker *w, struct port_queue *queue,
 static void show_copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
                       const struct ixy_desc *desc, uint64_t realtime_ns)
 {
+	struct audience audience;
 	struct ixy_desc shown;
 
-	if (!copy(w, queue, table, desc, &shown))
+	find_audience(w, table, &audience);
+	if (!copy(w, queue, table, &audience, desc, &shown))
 		return;
 	stamp(w, &shown, desc->len, realtime_ns);
-	lend_to_monitors(w, queue, table, &shown);
+	for (unsigned int i = 0; i < audience.num; i++)
+		lend(w, queue, audience.monitors[i], &shown);
 	record_leave(&w->record, shown.buf);
 }
 

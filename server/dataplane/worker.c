@@ -228,11 +228,9 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 		if (queue->port->driver->poll && !queue->failed)
 			queue->port->driver->poll(queue, w->now_ns);
 	}
-	if (w->num_workers > 1) {
-		if (w->starving || w->record.num_free < BURST)
-			cross_ask_back(w);
-		cross_flush(w);
-	}
+	if (w->num_workers > 1 && (w->starving || w->record.num_free < BURST))
+		cross_ask_back(w);
+	cross_flush(w);
 	return work;
 }
 

@@ -70,11 +70,12 @@ struct worker {
 	bool slept;             /* in the round before */
 	bool starving;          /* in this round a client could not be granted what it asked for */
 
-	/* shared with other workers; atomic */
+	/* shared with other workers and control; atomic */
 	uint32_t __attribute__((aligned(IXY_CACHE_LINE)))
 	shown_free; /* record.num_free as of the end of the last round */
 
 	/* shared with the control thread; atomic */
+	uint64_t kept_bufs;    /* not lent as shares: for those who attach */
 	struct tables *tables; /* RCU */
 	struct qp
 		*reclaim_request;  /* list through reclaim_link: control pushes, worker takes all */

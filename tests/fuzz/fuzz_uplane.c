@@ -244,8 +244,8 @@ static void receive(struct input *in, struct hostile *h, struct ixy_qp *qp, bool
 	keep(h, descs, alloc ? ixy_alloc_batch(qp, descs, n) : ixy_rx_batch(qp, descs, n));
 }
 
-/* The pipes: rings, fills the doorbell, drains what wakes it. */
-static void use_pipes(struct input *in, struct rig_pair *pair)
+/* Rings, abuses the doorbell, drains what wakes it. */
+static void use_descriptors(struct input *in, struct rig_pair *pair)
 {
 	char bytes[4096] = {0};
 	ssize_t done = input_pick(in, 2) ? write(pair->bell_fd, bytes, input_u8(in))
@@ -290,7 +290,7 @@ static void hostile_step(struct input *in, unsigned int what)
 		give_back(in, h, &pair->qp, false);
 		break;
 	case 10:
-		use_pipes(in, pair);
+		use_descriptors(in, pair);
 		break;
 	case 11:
 		receive(in, h, &pair->qp, true);

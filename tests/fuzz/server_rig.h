@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "server/control/publish.h"
+#include "server/control/seal.h"
 #include "server/control/session.h"
 #include "server/control/workers.h"
 #include "server/dataplane/rcu.h"
@@ -221,6 +222,7 @@ static inline void rig_open_control(struct server_rig *rig)
 	s->listener_source = (struct source){rig_listener_ready, s};
 	rig->pause = (struct source){rig_pause, s};
 	must(source_add(s, s->listener.fd, EPOLLIN, &s->listener_source) == 0);
+	must(seal_open(s) == 0);
 	must(workers_open(s) == 0);
 	must(source_add(s, rig->pause_fd, EPOLLIN, &rig->pause) == 0);
 }
@@ -286,10 +288,21 @@ static inline void server_rig_stop(struct server_rig *rig)
 }
 
 /* server_rig_control - one round of the control loop: what is readable now, then tables and sessions */
+static inline bool rig_is_sealing(const struct server_rig *rig)
+{
+	for (const struct session *s = rig->server.sessions; s; s = s->next)
+		if (s->sealing)
+			return true;
+	return false;
+}
+
 static inline void server_rig_control(struct server_rig *rig)
 {
-	rig->server.stopping = false;
-	server_run(&rig->server);
+	/* a thread seals lanes; a round is over when it has told of that */
+	do {
+		rig->server.stopping = false;
+		server_run(&rig->server);
+	} while (rig_is_sealing(rig));
 }
 
 /* server_rig_work - one round of the worker */
@@ -329,7 +342,7 @@ static inline int server_rig_connect(struct server_rig *rig)
 static inline void server_rig_close(struct server_rig *rig)
 {
 	struct server *s = &rig->server;
-	const int fds[] = {s->listener.fd, s->epoll_fd, s->spare_fd, rig->pause_fd};
+	const int fds[] = {s->listener.fd, s->epoll_fd, s->spare_fd, rig->pause_fd, s->seal_fd};
 
 	must(!s->sessions);
 	workers_close(s);

@@ -149,16 +149,16 @@ static void *receive_on(void *argument)
 	return NULL;
 }
 
-/* Both workers find no buffer for a copy for the same monitor, at the same time. */
+/* Two workers find no buffer for a copy for the same monitor, of a third one, at the same time. */
 static void drops_counted_by_two_workers_are_all_counted(void)
 {
 	unsigned int ports[2] = {0, 1};
 	pthread_t threads[2];
 
-	rig_open_workers(&rig, 2);
+	rig_open_workers(&rig, 3);
 	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
 	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
-	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 16, 0);
+	struct rig_client *m = rig_attach_to(&rig, 2, QP_READONLY | QP_MONITOR, 0, 0);
 	rig_publish(&rig, 0, (struct rig_client *[]){a, NULL}, (struct rig_client *[]){m, NULL});
 	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, (struct rig_client *[]){m, NULL});
 	/* nothing is left for copies */

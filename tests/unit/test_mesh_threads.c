@@ -253,14 +253,14 @@ static void *client_run(void *argument)
 static void make_sleepable(struct rig_client *c)
 {
 	struct worker *w = rig.workers[c->server.worker];
-	int wake[2], doorbell[2];
+	int wake[2], doorbell = eventfd(0, EFD_NONBLOCK);
 
-	if (pipe2(wake, O_NONBLOCK) || pipe2(doorbell, O_NONBLOCK))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, wake) || doorbell < 0)
 		abort();
 	c->client.wait_fd = wake[0];
 	c->server.wake_fd = wake[1];
-	c->server.doorbell_fd = doorbell[0];
-	c->client.doorbell_fd = doorbell[1];
+	c->server.doorbell_fd = doorbell;
+	c->client.doorbell_fd = doorbell;
 	c->client.worker = &w->word->state;
 	CHECK_EQ(worker_watch(w, &c->server), 0);
 }
@@ -319,7 +319,8 @@ static void open_rig(unsigned int num_workers)
 static void start_workers(void)
 {
 	for (unsigned int i = 0; i < rig.num_workers; i++) {
-		CHECK_EQ(waker_start(&rig.workers[i]->waker, i), 0);
+		for (unsigned int k = 0; k < 2; k++)
+			CHECK_EQ(waker_start(&rig.workers[i]->wakers[k], "waker"), 0);
 		CHECK_EQ(pthread_create(&rig.workers[i]->thread, NULL, worker_run, rig.workers[i]),
 		         0);
 	}
@@ -331,7 +332,8 @@ static void stop_workers(void)
 		worker_stop(rig.workers[i]);
 	for (unsigned int i = 0; i < rig.num_workers; i++) {
 		pthread_join(rig.workers[i]->thread, NULL);
-		waker_stop(&rig.workers[i]->waker);
+		for (unsigned int k = 0; k < 2; k++)
+			waker_stop(&rig.workers[i]->wakers[k]);
 	}
 }
 
@@ -343,7 +345,6 @@ static void close_rig(void)
 		close(c->client.wait_fd);
 		close(c->server.wake_fd);
 		close(c->server.doorbell_fd);
-		close(c->client.doorbell_fd);
 	}
 	for (unsigned int i = 0; i < rig.num_workers; i++)
 		close(rig.workers[i]->epoll_fd);

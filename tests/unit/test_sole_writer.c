@@ -554,9 +554,49 @@ static void copy_without_a_free_buffer_is_counted_as_missed(void)
 	            (struct rig_client *[]){monitor, NULL});
 	rig_receive(&rig, 0, 3, 100, 1);
 	CHECK_EQ(member->server.counters[CLIENT_RX_PACKETS], 3);
-	CHECK_EQ(monitor->server.counters[CLIENT_RX_DROP_POOL], 3);
-	CHECK_EQ(monitor->server.drops->rx_dropped_pool, 3);
+	CHECK_EQ(monitor->server.counters[CLIENT_RX_DROP_HELD], 3);
+	CHECK_EQ(monitor->server.drops->rx_dropped_held, 3);
 	CHECK_EQ(copies(0), 0);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
+/* What a monitor itself was promised is there for its copies, and not more than that. */
+static void copy_within_a_monitors_minimum_is_made(void)
+{
+	rig_open(&rig);
+	member = rig_attach(&rig, 0, 8, 0);
+	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 2, 0);
+	rig_attach(&rig, 0, RIG_BUFS - 10, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){monitor, NULL});
+	rig_receive(&rig, 0, 3, 100, 1);
+	CHECK_EQ(member->server.counters[CLIENT_RX_PACKETS], 3);
+	CHECK_EQ(monitor->server.counters[CLIENT_RX_PACKETS], 2);
+	CHECK_EQ(monitor->server.counters[CLIENT_RX_DROP_HELD], 1);
+	CHECK_EQ(copies(0), 2);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
+/* A monitor that reads nothing costs no copies. */
+static void copy_that_nobody_can_take_is_not_made(void)
+{
+	struct ixy_desc descs[8];
+
+	rig_open(&rig);
+	member = rig_attach(&rig, 0, 8, 0);
+	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){monitor, NULL});
+	for (unsigned int i = 0; i < 40; i++) {
+		rig_receive(&rig, 0, 4, 100, 1);
+		CHECK_EQ(ixy_rx_batch(&member->client, descs, 8), 4);
+		CHECK_EQ(ixy_free_batch(&member->client, descs, 4), 4);
+		rig_collect(&rig, member);
+	}
+	CHECK_EQ(copies(0), 64);
+	CHECK_EQ(monitor->server.counters[CLIENT_RX_DROP_RING], 160 - 64);
 	rig_verify(&rig);
 	rig_close(&rig);
 }
@@ -574,5 +614,7 @@ int main(void)
 	RUN(copy_of_an_outgoing_frame_that_is_lent_is_one);
 	RUN(copy_is_not_longer_than_the_longest_snap);
 	RUN(copy_without_a_free_buffer_is_counted_as_missed);
+	RUN(copy_within_a_monitors_minimum_is_made);
+	RUN(copy_that_nobody_can_take_is_not_made);
 	return DONE();
 }
