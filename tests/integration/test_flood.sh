@@ -18,9 +18,9 @@ need_programs "$SERVER" "$IXYCTL" "$FLOOD"
 give_to_users "$FLOOD"
 rounds=${IXY_FLOOD_ROUNDS:-30}
 UNATTACHED=32 # server/control/session.c, MAX_UNATTACHED
-ROUND=4       # and as many that are taken, refused and closed in one round
+ROUND=32      # and as many that are taken, refused and closed in one round
 PROBE_FDS=12  # a client's, and those that are on their way to it
-MARGIN=30
+MARGIN=150 # measured on two busy cores: 2 to 42 for ask and connect, 40 to 65 for attach, 96 for fds
 
 NULL_PORT=(--port p0=null:rate=10 --bufs 4096 --hugepages none)
 start_server --name decoy "${NULL_PORT[@]}"
@@ -71,13 +71,14 @@ probe_during() {
 		"attackers: $(cat "$TEST_DIR/$way-$victim-1.log")"
 }
 
-# is_compared WAY - connections are taken one at a time, so that those of a flood stand before the others'
+# is_compared WAY - times of a sanitizer build mean little; those who connect, send and never read still
+# stand in the way of others: 54 and 95 ms, against 0.3 elsewhere
 is_compared() {
-	[ "$1" != connect ] && ! is_sanitized
+	[ "$1" != silent ] && ! is_sanitized
 }
 
 fds_before=$(num_fds) threads_before=$(num_threads)
-for way in ask connect attach; do
+for way in ask connect attach silent fds; do
 	probe_during "$way" decoy
 	elsewhere=$QUARTILE
 	probe_during "$way" main

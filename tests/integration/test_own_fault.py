@@ -84,8 +84,8 @@ def exhausted_pool(server, witnesses):
         pool = server.stats()["pool"][0]
         return pool["free"] - pool["reserved"]
 
-    # twelve queue pairs leave each other a thirteenth of what is not promised
-    lib.wait_until(lambda: unpromised() < 2500, lambda: f"{unpromised()} buffers are still free")
+    # twelve queue pairs leave each other a thirteenth of what is not promised; an eighth is not lent at all
+    lib.wait_until(lambda: unpromised() < 2500 + 16384 // 8, lambda: f"{unpromised()} buffers are still free")
     free = unpromised()
     witnesses.ask("keep")
     lib.wait_until(

@@ -5,9 +5,9 @@
  *
  * Two members of PORT. One behaves; the other polls and abuses in turns, 50 ms each, and receives as
  * well as it can in both:
- *	awake   its wake word always says "wake me", and it empties its wake pipe
- *	unread  the same, but it never reads its wake pipe, which is as small as can be, and full
- *	rings   it rings the doorbell all the time, so that this pipe is full
+ *	awake   its wake word always says "wake me", and it empties its wake socket
+ *	unread  the same, but it never reads its wake socket, which is full
+ *	rings   it rings the doorbell all the time
  *
  * Prints, for either kind of turn, what the server did for the one that behaves in a millisecond of its
  * own CPU time, and in a second: frames delivered or dropped for it. Other users of the machine change
@@ -33,7 +33,8 @@
 #define TURN_NS      50000000u
 #define BURST        32
 #define FILL_SECONDS 60
-#define LEAST_WOKEN  200 /* otherwise nothing was tried */
+#define FULL_NS      100000000u /* no more bytes for this long, though it is woken */
+#define LEAST_WOKEN  200        /* otherwise nothing was tried */
 
 enum kind { AWAKE, UNREAD, RINGS };
 
@@ -46,7 +47,7 @@ struct client {
 	struct ixy_qp *qp;
 	uint32_t stop; /* atomic */
 	uint64_t received;
-	uint64_t woken; /* bytes that its wake pipe had for it */
+	uint64_t woken; /* bytes that its wake socket had for it */
 };
 
 static void die(const char *what, int error)
@@ -119,7 +120,7 @@ static void abuse_once(struct client *c, enum kind kind)
 	ssize_t ignored = 0;
 
 	if (kind == RINGS)
-		ignored = write(c->qp->doorbell_fd, "", 1);
+		ignored = write(c->qp->doorbell_fd, &(uint64_t){1}, sizeof(uint64_t));
 	else
 		__atomic_store_n(&c->qp->up->wake, IXY_WAKE_RX | IXY_WAKE_TX | IXY_WAKE_ALLOC,
 		                 __ATOMIC_RELAXED);
@@ -129,43 +130,34 @@ static void abuse_once(struct client *c, enum kind kind)
 		c->woken += (uint64_t)ignored;
 }
 
-static bool is_full(int pipe)
+static int bytes_in(int fd)
 {
-	int bytes = 0, size = fcntl(pipe, F_GETPIPE_SZ);
+	int bytes = 0;
 
-	return size > 0 && ioctl(pipe, FIONREAD, &bytes) == 0 && bytes == size;
+	return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : -1;
 }
 
 /*
- * Takes a short cut: a process of the server's own user, as this one is, can open the other end too.
- * The last bytes are the server's.
+ * Before anything is measured: the wake socket that is never read takes nothing more, and stays so. Then
+ * it has as many bytes after a while of further wake-ups as before.
  */
-static void make_small_and_fill(int pipe)
+static void fill_socket(struct client *abuser, enum kind kind)
 {
-	static const char bytes[4096 - 16];
-	char path[32];
-	int fd;
+	uint64_t end = clock_ns_of(CLOCK_MONOTONIC) + FILL_SECONDS * 1000000000u, since = 0;
+	int before = 0, now;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", pipe);
-	if (fcntl(pipe, F_SETPIPE_SZ, 4096) != 4096)
-		die("F_SETPIPE_SZ", errno);
-	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || write(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
-		die(path, errno);
-	close(fd);
-}
-
-/* Before anything is measured: the pipe that is never read is full, and stays so. */
-static void fill_pipe(struct client *abuser, enum kind kind, uint64_t seconds)
-{
-	int pipe = kind == RINGS ? abuser->qp->doorbell_fd : abuser->qp->wait_fd;
-	uint64_t end = clock_ns_of(CLOCK_MONOTONIC) + seconds * 1000000000u;
-
-	while (!is_full(pipe) && clock_ns_of(CLOCK_MONOTONIC) < end) {
+	while (clock_ns_of(CLOCK_MONOTONIC) < end) {
 		abuse_once(abuser, kind);
 		receive(abuser);
+		now = bytes_in(abuser->qp->wait_fd);
+		if (now != before)
+			since = clock_ns_of(CLOCK_MONOTONIC);
+		before = now;
+		if (now > 0 && clock_ns_of(CLOCK_MONOTONIC) - since > FULL_NS)
+			break;
 	}
-	puts(is_full(pipe) ? "full" : "not full");
+	printf("%s, with %d bytes\n", clock_ns_of(CLOCK_MONOTONIC) < end ? "full" : "not full",
+	       before);
 }
 
 static void take_turn(struct turn *turn, struct client *abuser, const struct client *other,
@@ -217,12 +209,10 @@ int main(int argc, char **argv)
 		die("no such server", ESRCH);
 	attach(&behaves, argv[1], argv[2], "behaves");
 	attach(&abuser, argv[1], argv[2], "abuses");
-	if (kind == UNREAD)
-		make_small_and_fill(abuser.qp->wait_fd);
 	if (pthread_create(&thread, NULL, behave, &behaves))
 		die("pthread_create", EAGAIN);
-	if (kind != AWAKE)
-		fill_pipe(&abuser, kind, FILL_SECONDS);
+	if (kind == UNREAD)
+		fill_socket(&abuser, kind);
 	end = clock_ns_of(CLOCK_MONOTONIC) + strtoull(argv[5], NULL, 0) * 1000000000u;
 	for (unsigned int i = 0;
 	     clock_ns_of(CLOCK_MONOTONIC) < end || (kind == AWAKE && abuser.woken < LEAST_WOKEN);
