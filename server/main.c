@@ -10,6 +10,7 @@
 
 #include "server/control/pool_account.h"
 #include "server/control/server.h"
+#include "server/dataplane/checks.h"
 #include "server/log.h"
 #include "server/seccomp.h"
 
@@ -108,6 +109,10 @@ static int serve(struct server *server, struct error *error)
 	notify = notify_open();
 	failed = confine(&server->options, error);
 	if (!failed) {
+		if (!CHECKED)
+			log_warnx(
+				"built with IXY_UNCHECKED: NOTHING that clients write is checked; for "
+				"measuring only");
 		log_info("ready: '%s' with %u port%s, %u buffers of %u bytes, pid %d",
 		         server->options.name, server->num_ports, server->num_ports == 1 ? "" : "s",
 		         server->segment.pool.num_bufs, server->segment.pool.buf_bytes,

@@ -96,7 +96,7 @@ static int open_file(struct dump *d)
 		return 0;
 	d->fd = STDOUT_FILENO;
 	if (strcmp(d->options.file, "-") != 0)
-		d->fd = open(d->options.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		d->fd = open(d->options.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (d->fd < 0) {
 		fprintf(stderr, "ixy-dump: cannot write %s: %s\n", d->options.file,
 		        strerror(errno));

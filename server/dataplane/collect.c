@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "server/dataplane/admission.h"
+#include "server/dataplane/checks.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/send.h"
 
@@ -76,7 +77,7 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 	enum violation violation = VIOLATION_NONE;
 	uint32_t n = tail - st->free_head;
 
-	if (n > qp->free_slots) {
+	if (breaks_rule(n > qp->free_slots)) {
 		worker_violation(w, qp, VIOLATION_RING_INDEX);
 		return 0;
 	}
@@ -86,11 +87,14 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 		uint32_t buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
 		                               __ATOMIC_RELAXED);
 
-		if (buf >= w->record.num_bufs) {
+		if (breaks_rule(buf >= w->record.num_bufs)) {
 			violation = VIOLATION_BUFFER;
 			break;
 		}
-		if (qp_gives_back(st, &w->record, buf))
+		if (!CHECKED && !(st->flags & QP_READONLY)) {
+			record_put(&w->record, buf);
+			own++;
+		} else if (qp_gives_back(st, &w->record, buf))
 			own++;
 		else if (!free_passed(w, qp, buf, &violation))
 			break;
@@ -185,11 +189,13 @@ static unsigned int take_plain(struct worker *w, const struct qp *qp,
 	for (; k < n; k++) {
 		const struct ixy_desc desc = descs[k];
 
-		if (desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= num_bufs ||
-		    desc.offset < IXY_META_BYTES || desc.len == 0 || desc.len < min ||
-		    desc.len > max || (uint64_t)desc.offset + desc.len > buf_bytes)
+		if (breaks_rule(desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= num_bufs ||
+		                desc.offset < IXY_META_BYTES || desc.len == 0 || desc.len < min ||
+		                desc.len > max || (uint64_t)desc.offset + desc.len > buf_bytes))
 			break;
-		if (!record_move_from(holders, desc.buf, own, to))
+		if (!CHECKED)
+			record_move(&w->record, desc.buf, to);
+		else if (!record_move_from(holders, desc.buf, own, to))
 			break;
 		sum += desc.len;
 	}
@@ -308,7 +314,7 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 	struct ixy_desc descs[BURST];
 	unsigned int done;
 
-	if (n < 0) {
+	if (breaks_rule(n < 0)) {
 		worker_violation(w, qp, VIOLATION_RING_INDEX);
 		return 0;
 	}
@@ -338,7 +344,7 @@ static unsigned int grant(struct worker *w, struct qp *qp)
 	uint32_t ready = st->grant_tail - head;
 	uint32_t bufs[BURST], n;
 
-	if (head - st->grant_head > st->grant_tail - st->grant_head) {
+	if (breaks_rule(head - st->grant_head > st->grant_tail - st->grant_head)) {
 		worker_violation(w, qp, VIOLATION_RING_INDEX);
 		return 0;
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/dataplane/admission.h"
+#include "server/dataplane/checks.h"
 #include "server/dataplane/classify.h"
 #include "server/dataplane/cross.h"
 
@@ -26,7 +27,7 @@ static uint32_t rx_room(struct worker *w, struct qp *qp, uint32_t wanted)
 		return wanted;
 	uint32_t head = __atomic_load_n(&qp->up->rx_head, __ATOMIC_ACQUIRE);
 
-	if (head - st->rx_head > st->rx_tail - st->rx_head) {
+	if (breaks_rule(head - st->rx_head > st->rx_tail - st->rx_head)) {
 		worker_violation(w, qp, VIOLATION_RING_INDEX);
 		return 0;
 	}

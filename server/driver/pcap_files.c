@@ -199,7 +199,7 @@ static int claim_out(const struct port_config *config, const char *out, int fd, 
 /* O_NONBLOCK: the worker never waits for the reader of a named pipe; on a file it means nothing. */
 int pcap_open_out(const struct port_config *config, const char *out, int in_fd, struct error *error)
 {
-	int fd = open(out, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+	int fd = open(out, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
 
 	if (fd < 0)
 		return error_set(error, "port %s: cannot write %s: %s%s", config->name, out,

@@ -142,3 +142,14 @@ for name in ixy-server ixyctl ixy-dump; do
 	out=$(env -u LD_LIBRARY_PATH "$(one "$name")" --version 2>&1) || fail "$name --version: $out"
 done
 ok "the installed programs run"
+
+# -- a build without checks ------------------------------------------------------------------------------
+cmake -S "$IXY_SOURCE_DIR" -B "$TEST_DIR/unchecked" -DIXY_UNCHECKED=ON -DIXY_BUILD_TESTS=OFF \
+	-DIXY_BUILD_EXAMPLES=OFF >"$TEST_DIR/unchecked.log" 2>&1 || fail "cmake -DIXY_UNCHECKED=ON fails"
+if cmake --install "$TEST_DIR/unchecked" --prefix "$TEST_DIR/never" >"$TEST_DIR/unchecked.log" 2>&1; then
+	fail "a build that checks nothing can be installed"
+fi
+tr '\n' ' ' <"$TEST_DIR/unchecked.log" | grep -Eq 'IXY_UNCHECKED=ON: its server checks +nothing' ||
+	fail "the refusal does not say why"
+[ ! -e "$TEST_DIR/never" ] || fail "some of it was installed"
+ok "a build that checks nothing, for measuring, cannot be installed"
