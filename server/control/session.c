@@ -93,14 +93,15 @@ static unsigned int unattached(const struct server *server, uint32_t uid, unsign
 }
 
 /* A flood of connections costs its own user, not the others. Root is trusted not to. */
-static void limit_connections(struct session *s)
+static bool within_limits(struct session *s)
 {
 	unsigned int all, own = unattached(s->server, s->uid, &all);
 
 	if (s->uid == 0 || (own <= MAX_UNATTACHED && all <= MAX_UNATTACHED_ALL))
-		return;
+		return true;
 	session_refuse(s, EUSERS, "server '%s' has %u connections of user %u that are not attached",
 	               s->server->options.name, own - 1, s->uid);
+	return false;
 }
 
 /* A descriptor that tells when the peer's process ends, or -1. Cannot hit a process with a reused id. */
@@ -133,7 +134,7 @@ static void process_ready(struct source *source, uint32_t events)
 		session_close(s, CLOSE_PROTOCOL, NULL);
 }
 
-static int watch_peer(struct session *s)
+static int identify_peer(struct session *s)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -142,9 +143,14 @@ static int watch_peer(struct session *s)
 		return -1;
 	s->pid = (uint32_t)peer.pid;
 	s->uid = peer.uid;
-	s->pidfd = peer_pidfd(s->fd, peer.pid);
+	return 0;
+}
+
+static int watch_peer(struct session *s)
+{
+	s->pidfd = peer_pidfd(s->fd, (pid_t)s->pid);
 	/* without it a forked child could keep a dead client's session; 0: another pid namespace */
-	if (s->pidfd < 0 && peer.pid > 0)
+	if (s->pidfd < 0 && s->pid > 0)
 		return -1;
 	s->socket_source = (struct source){requests_ready, s};
 	s->process_source = (struct source){process_ready, s};
@@ -188,11 +194,9 @@ bool session_accept(struct server *server)
 	s->pidfd = -1;
 	s->deadline_ns = kernel_clock_ns(CLOCK_MONOTONIC) + HANDSHAKE_NS;
 	link_session(server, s);
-	if (watch_peer(s)) {
+	/* the limits first: what is refused should cost little */
+	if (identify_peer(s) || (within_limits(s) && watch_peer(s)))
 		session_close(s, CLOSE_PROTOCOL, NULL);
-		return true;
-	}
-	limit_connections(s);
 	return true;
 }
 
