@@ -12,7 +12,8 @@
 #include "server/control/attach.h"
 #include "server/control/session.h"
 
-#define MAX_SEALING 32 /* of one user at a time */
+#define MAX_HANGING 32          /* of one user */
+#define HANGING_NS  1000000000u /* sealed in microseconds, unless somebody holds the lock */
 #define STACK_BYTES 131072
 
 /* Seals and maps the up lane of one pair; from here on the client cannot gain another writer. */
@@ -53,12 +54,13 @@ static void *seal(void *argument)
 	return NULL;
 }
 
-static unsigned int sealing_of(const struct server *server, uint32_t uid)
+static unsigned int hanging_of(const struct server *server, uint32_t uid)
 {
+	uint64_t now = kernel_clock_ns(CLOCK_MONOTONIC);
 	unsigned int n = 0;
 
 	for (const struct session *s = server->sessions; s; s = s->next)
-		n += s->sealing && s->uid == uid;
+		n += s->sealing && s->uid == uid && now - s->sealing_since_ns > HANGING_NS;
 	return n;
 }
 
@@ -72,17 +74,18 @@ void seal_start(struct session *s)
 		session_close(s, CLOSE_PROTOCOL, "MAPPED twice");
 		return;
 	}
-	if (sealing_of(s->server, s->uid) >= MAX_SEALING) {
+	if (hanging_of(s->server, s->uid) >= MAX_HANGING) {
 		session_refuse(s, EUSERS,
 		               "user %u has %d attaches already whose lanes cannot be "
 		               "sealed: their clients are writing to them by a system call",
-		               s->uid, MAX_SEALING);
+		               s->uid, MAX_HANGING);
 		return;
 	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	s->sealing = true;
+	s->sealing_since_ns = kernel_clock_ns(CLOCK_MONOTONIC);
 	failed = pthread_create(&thread, &attr, seal, s);
 	pthread_attr_destroy(&attr);
 	if (failed) {

@@ -47,7 +47,8 @@ struct session {
 	uint64_t min_bufs_total; /* promised to all its queue pairs */
 	unsigned int num_qps;
 	struct qp *qps[IXY_MAX_QUEUE_PAIRS];
-	bool sealing;    /* a thread of its own is sealing its up lanes, which may take long */
+	bool sealing; /* a thread of its own is sealing its up lanes, which may take long */
+	uint64_t sealing_since_ns;
 	uint32_t sealed; /* it has; atomic */
 	int seal_error;
 	bool ready_due;         /* READY is to be sent when the tables are out */

@@ -100,6 +100,7 @@ static int crowd(const char *server, unsigned long most, unsigned int min)
 	while (getchar() != EOF)
 		;
 	/* no detach, one by one: the server sees the end of the process, and of all its sessions */
+	free(members);
 	return EXIT_SUCCESS;
 }
 

@@ -112,7 +112,10 @@ row sleep "liveness, down" holds "-DLIVENESS -DONLY_DOWN" "$LIVENESS" "-a -f -m5
 row sleep "liveness, NO_DUE" refuted "-DLIVENESS -DONLY_DOWN -DNO_DUE" "$LIVENESS" "-a -f -m500000"
 row waker "liveness" holds -DLIVENESS "$LIVENESS" "-a -f -m500000"
 row waker "three slots" holds -DSLOTS=3 "$SAFETY" -m1500000
+row across "liveness, NO_POKE" refuted "-DLIVENESS -DDEPTH=1 -DNO_POKE" "-O2 -DNFAIR=4 -DCOLLAPSE" \
+	"-a -f -m3000000"
 if [ -n "${IXY_LONG:-}" ]; then
+	row across "liveness" holds "-DLIVENESS -DDEPTH=1" "-O2 -DNFAIR=4 -DCOLLAPSE" "-a -f -m3000000"
 	row mesh "liveness" holds "-DLIVENESS -DDEPTH=2" "$LIVENESS" "-a -f -m2000000"
 	row mesh "frames both ways" holds "-DBOTH_WIRES -DDEPTH=2" "$SAFETY" -m3000000
 	row sleep "liveness, up and down" holds -DLIVENESS "$LIVENESS" "-a -f -m1500000"
