@@ -87,8 +87,11 @@ static bool wake_waiting(struct waker *k)
 
 		wake(k, qp);
 		__atomic_store_n(&k->head, head + 1, __ATOMIC_RELEASE);
-		/* from here on the worker may let the pair be freed */
-		__atomic_store_n(&qp->wakes_done, qp->wakes_done + 1, __ATOMIC_RELEASE);
+		/*
+		 * From here on the worker may let the pair be freed. Both wakers may be at it, when it
+		 * has just been found slow.
+		 */
+		__atomic_fetch_add(&qp->wakes_done, 1, __ATOMIC_RELEASE);
 	}
 	return true;
 }
