@@ -22,7 +22,7 @@
 #include "server/log.h"
 
 #define EVENTS  64
-#define ACCEPTS 32
+#define ACCEPTS 16 /* half of what one user may have unattached */
 
 int source_add(struct server *server, int fd, uint32_t events, struct source *source)
 {
@@ -35,10 +35,10 @@ int source_add(struct server *server, int fd, uint32_t events, struct source *so
 
 static void listener_ready(struct source *source, uint32_t events)
 {
+	struct server *server = source->owner;
+
 	(void)events;
-	/* several in a round: those of a flood would otherwise stand in everybody's way, one each round */
-	for (int i = 0; i < ACCEPTS && session_accept(source->owner); i++)
-		;
+	server->accept_due = true;
 }
 
 static void signal_ready(struct source *source, uint32_t events)
@@ -258,6 +258,17 @@ static void settle(struct server *server)
 	}
 }
 
+/*
+ * Several in a round: those of a flood would otherwise stand in everybody's way, one each round. After
+ * the round's events, by which connections end: those that did are not held against their user.
+ */
+static void accept_some(struct server *server)
+{
+	for (int i = 0; server->accept_due && i < ACCEPTS && session_accept(server); i++)
+		;
+	server->accept_due = false;
+}
+
 void server_run(struct server *server)
 {
 	struct epoll_event events[EVENTS];
@@ -270,6 +281,7 @@ void server_run(struct server *server)
 
 			source->ready(source, events[i].events);
 		}
+		accept_some(server);
 		settle(server);
 	}
 }

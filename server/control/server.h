@@ -82,6 +82,7 @@ struct server {
 	struct source listener_source, signal_source, timer_source, seal_source;
 	struct source worker_sources[IXY_MAX_WORKERS];
 	bool stopping;
+	bool accept_due; /* connections wait, in this round */
 	uint64_t started_ns;
 
 	struct session *sessions;

@@ -84,7 +84,8 @@ static unsigned int unattached(const struct server *server, uint32_t uid, unsign
 
 	*all = 0;
 	for (const struct session *s = server->sessions; s; s = s->next) {
-		if (s->id)
+		/* one that has ended is gone at the end of the round, unless its socket is not */
+		if (s->id || (s->state == SESSION_CLOSING && !s->disposing))
 			continue;
 		++*all;
 		n += s->uid == uid;
