@@ -67,7 +67,7 @@ int map_segment(struct ixy_client *client, const struct message_attached *attach
 /*
  * map_queue_pair - the lanes of a QP message
  *
- * Takes over wake pipe and doorbell (fds[2], fds[3], set to -1) on success; lanes stay the
+ * Takes over wake socket and doorbell (fds[2], fds[3], set to -1) on success; lanes stay the
  * caller's.
  */
 int map_queue_pair(struct ixy_client *client, unsigned int index, const struct message_qp *message,

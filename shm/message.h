@@ -132,7 +132,7 @@ struct message_attached {
 	struct ixy_region regions[IXY_MAX_REGIONS]; /* 64 bytes each */
 };
 
-/* With four descriptors: down lane (read-only), up lane, wake pipe (read), doorbell pipe (write). */
+/* With four descriptors: down lane (read-only), up lane, wake socket, doorbell (eventfd). */
 struct message_qp {
 	struct message_header header;
 	uint32_t index;

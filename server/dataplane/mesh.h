@@ -10,7 +10,7 @@
  *   deliver   a received frame for a queue pair                always, all of it: dropped if need be
  *   back      a buffer with which the sender is done           always, a few thousand in a round
  *   send      a frame for a port's queue, checked, its holder  when the port has room (or is stalled)
- *   pass      a buffer that a client received through one of   frees always; frames when there is room
+ *   pass      a buffer that a client received through one of   in order; a frame when there is room
  *             its pairs, and freed or sent through another
  *
  * deliver and back never wait for anything, so no circle of workers can wait for each other: pass
@@ -19,7 +19,7 @@
  * back never overflows: it has a slot for every buffer of the receiver's part of the pool, and for
  * MESH_MAX_LOANS loans, the most that a lender lets out of its column.
  *
- * The producer writes slots, and publishes them once a round (mesh_publish); the consumer gives them
+ * The producer writes slots, and publishes them once a round (mesh_flush_all); the consumer gives them
  * back once a round. Nothing here blocks, allocates or calls the kernel.
  */
 #ifndef DATAPLANE_MESH_H
