@@ -42,11 +42,11 @@ static int check(const struct options *o, struct error *error)
 	       pool.num_bufs, pool.buf_bytes, pool.bytes >> 20, pool.page_bytes >> 10);
 	for (unsigned int i = 0; i < o->num_ports; i++) {
 		const struct port_config *config = &o->ports[i];
+		const struct driver *driver = driver_resolve(config, error);
 		unsigned int num_queues;
 		char plan[512] = "";
 
-		if (driver_find(config->driver)
-		            ->check(config, &pool, &num_queues, plan, sizeof(plan), error))
+		if (!driver || driver->check(config, &pool, &num_queues, plan, sizeof(plan), error))
 			return -1;
 		printf("port %s: %u queue%s; %s\n", config->name, num_queues,
 		       num_queues == 1 ? "" : "s", plan);

@@ -68,7 +68,7 @@ static void print_help(void)
 	     "Owns ports and a pool of packet buffers; unprivileged clients attach by name.\n"
 	     "  --bufs N           buffers in the pool (16384 for each worker)\n"
 	     "  --buf-size BYTES   size of a buffer, a power of two (2048)\n"
-	     "  --hugepages KIND   2M, none, or auto: 2M if enough are free (auto)\n"
+	     "  --hugepages KIND   2M, 1G, none, or auto: 2M if enough are free (auto)\n"
 	     "  --workers N        poll threads (1, or one for each of --cpus)\n"
 	     "  --cpus LIST        the workers' CPUs, as in 2,4-6 (not pinned)\n"
 	     "  --poll MODE        busy, or adaptive: sleeps when idle (adaptive)\n"
@@ -134,10 +134,12 @@ static int parse_hugepages(struct options *o, const char *text, struct error *er
 		o->hugepages = HUGEPAGES_AUTO;
 	else if (strcmp(text, "2M") == 0)
 		o->hugepages = HUGEPAGES_2M;
+	else if (strcmp(text, "1G") == 0)
+		o->hugepages = HUGEPAGES_1G;
 	else if (strcmp(text, "none") == 0)
 		o->hugepages = HUGEPAGES_NONE;
 	else
-		return error_set(error, "--hugepages %s: use 2M, none or auto", text);
+		return error_set(error, "--hugepages %s: use 2M, 1G, none or auto", text);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <linux/vfio.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -128,6 +129,7 @@ static const uint32_t calls[] = {
 	/* capture files, and the socket and lock file at the end */
 	SYS_lseek,
 	SYS_pread64,
+	SYS_pwrite64, /* a card's I/O ports and configuration */
 	SYS_fstat,
 	SYS_newfstatat,
 	SYS_unlinkat,
@@ -172,6 +174,9 @@ static const struct rule rules[] = {
 	{SYS_ioctl, 1, IS, SIOCGIFNAME},
 	{SYS_ioctl, 1, IS, SIOCGIFFLAGS},
 	{SYS_ioctl, 1, IS, SIOCETHTOOL},
+	/* what the end of a card needs; all of it is the descriptor's own */
+	{SYS_ioctl, 1, IS, VFIO_DEVICE_RESET},
+	{SYS_ioctl, 1, IS, VFIO_IOMMU_UNMAP_DMA},
 	{SYS_prctl, 0, IS, PR_SET_NAME},
 	{SYS_prctl, 0, IS, PR_SET_VMA}, /* newer C libraries name their memory */
 };

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "client-lib/tools/ctl.h"
+#include "client-lib/tools/doctor_pci.h"
 #include "shm/rendezvous.h"
 
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
@@ -79,7 +80,11 @@ static void examine_hugepages_of(struct diagnosis *d, uint64_t page_kb)
 	    !read_number(dir, "free_hugepages", &unused))
 		return;
 	snprintf(what, sizeof(what), "hugepages of %" PRIu64 " KiB", page_kb);
-	if (page_kb != 2048) /* the size that servers take; others are shown for their owner */
+	if (page_kb == 1048576) /* not by default; for a pool with --bufs to match */
+		found(d, FINDING_OK, what,
+		      "%" PRIu64 " of %" PRIu64 " are free; for pools with --hugepages 1G", unused,
+		      total);
+	else if (page_kb != 2048) /* others are shown for their owner */
 		found(d, FINDING_OK, what, "%" PRIu64 " of %" PRIu64 " are free; not used", unused,
 		      total);
 	else if (unused >= needed)
@@ -141,7 +146,7 @@ static void examine_memlock(struct diagnosis *d, uint64_t caps)
 		      (unsigned long long)limit.rlim_cur / 1024);
 	else
 		found(d, FINDING_WARN, "locked memory",
-		      "at most %llu KiB, too little for a pool under an xdp port (%d KiB); ulimit -l "
+		      "at most %llu KiB, too little for a pool under an xdp or pci port (%d KiB); ulimit -l "
 		      "unlimited, or in a service: LimitMEMLOCK=infinity",
 		      (unsigned long long)limit.rlim_cur / 1024, POOL_KB);
 }
@@ -230,26 +235,9 @@ static void examine_socket_dir(struct diagnosis *d, const char *wanted)
 		found(d, FINDING_OK, "socket directory", "%s can be used", dir);
 }
 
-static void examine_iommu(struct diagnosis *d)
-{
-	DIR *stream = opendir("/sys/kernel/iommu_groups");
-	struct dirent *entry;
-	unsigned int groups = 0;
-
-	while (stream && (entry = readdir(stream)))
-		groups += entry->d_name[0] != '.';
-	if (stream)
-		closedir(stream);
-	if (groups)
-		found(d, FINDING_OK, "IOMMU", "%u groups", groups);
-	else
-		found(d, FINDING_WARN, "IOMMU",
-		      "none, or switched off; only a NIC without kernel driver wants one; on the "
-		      "kernel's command line: intel_iommu=on or amd_iommu=on");
-}
-
 int ctl_doctor(const struct ctl_options *options)
 {
+	static const struct machine here = {.sys = "/sys", .proc = "/proc", .dev = "/dev"};
 	struct diagnosis d = {0};
 	uint64_t caps = capabilities();
 
@@ -260,7 +248,7 @@ int ctl_doctor(const struct ctl_options *options)
 	examine_capabilities(&d, caps);
 	examine_user(&d);
 	examine_socket_dir(&d, options->dir);
-	examine_iommu(&d);
+	examine_devices(&d, &here);
 	if (d.failures)
 		printf("%u of these keep a server from starting\n", d.failures);
 	return d.failures ? EXIT_FAILURE : EXIT_SUCCESS;

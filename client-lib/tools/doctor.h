@@ -20,4 +20,9 @@ void found(struct diagnosis *diagnosis, enum finding finding, const char *what, 
 /* examine_kernel - doctor_kernel.c: what this kernel can do, found out by trying */
 void examine_kernel(struct diagnosis *diagnosis);
 
+struct machine;
+
+/* examine_devices - doctor_devices.c: IOMMU, VFIO, and each network card, with the command to use it */
+void examine_devices(struct diagnosis *diagnosis, const struct machine *machine);
+
 #endif

@@ -45,7 +45,7 @@ extern "C" {
 
 /* A different major version cannot be spoken to. A larger minor version adds what can be ignored. */
 #define IXY_ABI_MAJOR 1
-#define IXY_ABI_MINOR 0
+#define IXY_ABI_MINOR 1 /* 1: VLAN, L4_OK, IP_OK */
 
 #define IXY_CACHE_LINE       64
 #define IXY_NAME_BYTES       32 /* names of servers, ports, clients; with the terminating zero */
@@ -85,9 +85,14 @@ IXY_STATIC_ASSERT(sizeof(struct ixy_desc) == 16, "descriptor size");
 #define IXY_DESC_TIMESTAMP 0x0002u /* rx_timestamp_ns in the buffer's metadata is valid */
 #define IXY_DESC_SNAPPED   0x0004u /* cut to the snap length; rx_wire_len holds the real length */
 #define IXY_DESC_OUT       0x0008u /* monitors only: the frame is on its way out of `port` */
+#define IXY_DESC_VLAN      0x0010u /* rx_vlan in the buffer's metadata is valid */
+#define IXY_DESC_L4_OK     0x0020u /* the device found the TCP or UDP checksum right */
+#define IXY_DESC_IP_OK     0x0040u /* the device found the IPv4 header's checksum right */
 #define IXY_DESC_MORE      0x8000u /* reserved: the frame continues in the next descriptor */
 /* What a client may leave set when it sends a received descriptor on; all are ignored on transmit. */
-#define IXY_DESC_TX_ALLOWED (IXY_DESC_HASH | IXY_DESC_TIMESTAMP | IXY_DESC_SNAPPED | IXY_DESC_OUT)
+#define IXY_DESC_TX_ALLOWED                                                                        \
+	(IXY_DESC_HASH | IXY_DESC_TIMESTAMP | IXY_DESC_SNAPPED | IXY_DESC_OUT | IXY_DESC_VLAN |    \
+	 IXY_DESC_L4_OK | IXY_DESC_IP_OK)
 
 /*
  * Metadata: the first cache line of every buffer. What is received and what is to be transmitted
@@ -97,7 +102,9 @@ struct ixy_meta {
 	/* written by the server before it delivers the buffer */
 	uint64_t rx_timestamp_ns; /* CLOCK_REALTIME, ns; valid with IXY_DESC_TIMESTAMP */
 	uint32_t rx_wire_len;     /* length before cutting, bytes; valid with IXY_DESC_SNAPPED */
-	uint8_t rx_reserved[20];
+	uint16_t rx_vlan; /* outer tag: priority, DEI, VLAN id (its 16 bits as a number); the tag
+	                     stays in the frame; valid with IXY_DESC_VLAN */
+	uint8_t rx_reserved[18];
 	/* written by a client before it sends the buffer; nothing is defined yet: leave it alone */
 	uint8_t tx_reserved[32];
 };

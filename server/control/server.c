@@ -87,7 +87,9 @@ static int open_port(struct server *server, unsigned int index, struct error *er
 	char plan[512] = "";
 
 	port->index = (uint16_t)index;
-	port->driver = driver_find(config->driver);
+	port->driver = driver_resolve(config, error);
+	if (!port->driver)
+		return -1;
 	port->config = config;
 	port->shared = &server->segment.header->ports[index];
 	memcpy(port->shared->name, config->name, IXY_NAME_BYTES);
@@ -157,8 +159,22 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* What a killed server may have left running has to stop before this one takes the same memory. */
+static int prepare_ports(struct server *server, int *numa_node, struct error *error)
+{
+	for (unsigned int i = 0; i < server->options.num_ports; i++) {
+		const struct port_config *config = &server->options.ports[i];
+		const struct driver *driver = driver_resolve(config, error);
+
+		if (!driver || (driver->prepare && driver->prepare(config, numa_node, error)))
+			return -1;
+	}
+	return 0;
+}
+
 static void close_memory(struct server *server)
 {
+	dma_close(&server->dma);
 	segment_close(&server->segment);
 	state_close(&server->state);
 }
@@ -168,9 +184,12 @@ static int open_memory(struct server *server, struct error *error)
 {
 	const struct options *o = &server->options;
 
-	if (segment_plan(&server->segment.pool, o->num_bufs, o->buf_bytes, o->hugepages, error) ||
+	server->segment.numa_node = -1;
+	if (prepare_ports(server, &server->segment.numa_node, error) ||
+	    segment_plan(&server->segment.pool, o->num_bufs, o->buf_bytes, o->hugepages, error) ||
 	    segment_open(&server->segment, o->name, error))
 		return -1;
+	server->segment.pool.dma = &server->dma;
 	if (state_open(&server->state, server->segment.pool.num_bufs, MAX_QUEUE_PAIRS,
 	               server->num_workers, error)) {
 		segment_close(&server->segment);

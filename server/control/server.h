@@ -13,6 +13,7 @@
 #include "server/control/listener.h"
 #include "server/dataplane/worker.h"
 #include "server/driver/driver.h"
+#include "server/memory/dma.h"
 #include "server/memory/segment.h"
 #include "server/memory/state.h"
 #include "server/options.h"
@@ -68,6 +69,7 @@ struct server {
 	struct identity identity;
 	struct listener listener;
 	struct segment segment;
+	struct dma dma;
 	struct state state;
 	unsigned int num_ports;
 	struct port ports[IXY_MAX_PORTS];

@@ -141,10 +141,15 @@ static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
 		cross_give(w, queue, qp, descs, n);
 }
 
+static struct ixy_meta *metadata(struct worker *w, const struct ixy_desc *desc)
+{
+	return (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
+}
+
 /* Writes what readers find in the buffer's metadata. Only while no client has the buffer. */
 static void stamp(struct worker *w, struct ixy_desc *desc, uint32_t wire_len, uint64_t realtime_ns)
 {
-	struct ixy_meta *meta = (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
+	struct ixy_meta *meta = metadata(w, desc);
 
 	meta->rx_timestamp_ns = realtime_ns;
 	meta->rx_wire_len = wire_len;
@@ -211,7 +216,10 @@ static bool copy(struct worker *w, struct port_queue *queue, const struct port_t
 	if (to->len > w->pool->buf_bytes - to->offset)
 		to->len = (uint16_t)(w->pool->buf_bytes - to->offset);
 	to->port = queue->port->index;
-	to->flags = (uint16_t)(desc->flags & (IXY_DESC_HASH | IXY_DESC_OUT));
+	to->flags = (uint16_t)(desc->flags & (IXY_DESC_HASH | IXY_DESC_OUT | IXY_DESC_VLAN |
+	                                      IXY_DESC_L4_OK | IXY_DESC_IP_OK));
+	if (desc->flags & IXY_DESC_VLAN)
+		metadata(w, to)->rx_vlan = metadata(w, desc)->rx_vlan;
 	if (to->len < desc->len)
 		to->flags |= IXY_DESC_SNAPPED;
 	to->meta = desc->meta;

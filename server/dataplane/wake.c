@@ -82,6 +82,30 @@ uint64_t wake_all(struct worker *w, bool busy)
 	return due;
 }
 
+/* Devices are to signal from now on; true if one has something already. */
+static bool arm_devices(struct worker *w)
+{
+	bool something = false;
+
+	for (unsigned int i = 0; i < w->num_queues; i++) {
+		struct port_queue *queue = w->queues[i];
+
+		if (queue->port->driver->arm && !queue->failed)
+			something |= queue->port->driver->arm(queue);
+	}
+	return something;
+}
+
+static void disarm_devices(struct worker *w)
+{
+	for (unsigned int i = 0; i < w->num_queues; i++) {
+		struct port_queue *queue = w->queues[i];
+
+		if (queue->port->driver->disarm && !queue->failed)
+			queue->port->driver->disarm(queue);
+	}
+}
+
 /* S: pairs with K in ixy/ring.h. Stands after the fence that follows the ASLEEP store. */
 static bool anything_to_do(struct worker *w, const struct tables *tables)
 {
@@ -133,7 +157,7 @@ void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_
 
 	__atomic_store_n(&w->word->state, IXY_WORKER_ASLEEP, __ATOMIC_RELAXED);
 	ixy_full_fence();
-	if (!anything_to_do(w, tables)) {
+	if (!arm_devices(w) && !anything_to_do(w, tables)) {
 		uint64_t now = kernel_clock_ns(CLOCK_MONOTONIC);
 		uint64_t left = until_ns > now ? until_ns - now : 0;
 
@@ -146,6 +170,7 @@ void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_
 		rcu_sleep_ends();
 	}
 	__atomic_store_n(&w->word->state, IXY_WORKER_MAY_SLEEP, __ATOMIC_RELAXED);
+	disarm_devices(w);
 	for (int i = 0; i < n; i++)
 		handle(w, &events[i]);
 }
@@ -170,7 +195,9 @@ int worker_unwatch(struct worker *w, struct qp *qp)
 
 int worker_watch_device(struct worker *w, struct port_queue *queue)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uintptr_t)queue | EVENT_DEVICE};
+	const uint32_t edge = queue->port->driver->wait_edge ? EPOLLET : 0;
+	struct epoll_event event = {.events = EPOLLIN | edge,
+	                            .data.u64 = (uintptr_t)queue | EVENT_DEVICE};
 	int fd = queue->port->driver->wait_fd ? queue->port->driver->wait_fd(queue) : -1;
 
 	return fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;

@@ -4,10 +4,7 @@
 #include <string.h>
 
 static const struct driver *const drivers[] = {
-	&null_driver,
-	&pcap_driver,
-	&tap_driver,
-	&xdp_driver,
+	&null_driver, &pcap_driver, &tap_driver, &xdp_driver, &pci_driver,
 };
 
 const struct driver *driver_at(unsigned int index)
@@ -21,4 +18,11 @@ const struct driver *driver_find(const char *name)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return drivers[i];
 	return NULL;
+}
+
+const struct driver *driver_resolve(const struct port_config *config, struct error *error)
+{
+	const struct driver *driver = driver_find(config->driver);
+
+	return driver->resolve ? driver->resolve(config, error) : driver;
 }

@@ -22,6 +22,7 @@
 #define BURST           32 /* most descriptors in one call of rx_burst or tx_burst */
 #define NEVER_NS        UINT64_MAX
 
+struct dma;
 struct port;
 
 /* The pool, as drivers see it. */
@@ -39,6 +40,8 @@ struct pool_view {
 	 * Without it (umem_owner is NULL) each port registers the pool, and is charged, by itself.
 	 */
 	void **umem_owner;
+	struct dma
+		*dma; /* how devices reach the pool, for drivers that do DMA; NULL: they cannot */
 };
 
 /* One queue of a port: a row of the column of the worker that polls it. */
@@ -71,6 +74,13 @@ struct port {
 	void *state; /* the driver's own, for the port */
 };
 
+/* A device that a driver knows; a table of these ends with vendor 0. */
+struct pci_id {
+	uint16_t vendor, device;
+	const char *name;
+	const char *warning; /* what a person should know before using it; NULL: nothing */
+};
+
 struct driver {
 	const char *name;  /* "null" in --port p=null:... */
 	const char *usage; /* "null:[size=64,...]", for --help */
@@ -80,6 +90,21 @@ struct driver {
 	 * one worker at a time can know how much of it is not promised to frames underway.
 	 */
 	bool first_worker;
+	bool wait_edge; /* wait_fd is an eventfd of a device's: each signal wakes, nobody reads it */
+	const struct pci_id *ids; /* devices of a driver for "pci"; it is not chosen by name then */
+
+	/*
+	 * resolve - the driver that such a port really needs ("pci": by the device's id); NULL with
+	 * @error if there is none. NULL: this one. Changes nothing.
+	 */
+	const struct driver *(*resolve)(const struct port_config *config, struct error *error);
+
+	/*
+	 * prepare - before the server takes any memory: stops what a killed predecessor may have left
+	 * running (a NIC that writes by physical address), and sets *numa_node if it should be on a
+	 * certain one. May be NULL.
+	 */
+	int (*prepare)(const struct port_config *config, int *numa_node, struct error *error);
 
 	/*
 	 * check - validates the configuration and the machine, and changes nothing (--check,
@@ -142,6 +167,15 @@ struct driver {
 	 */
 	uint64_t (*due_ns)(const struct port_queue *queue, uint64_t now_ns);
 
+	/*
+	 * arm - the worker is about to sleep: the device shall signal wait_fd when there is something
+	 *
+	 * Returns true if there is something already; the worker does not sleep then. disarm - it
+	 * is awake again. Both may be NULL.
+	 */
+	bool (*arm)(struct port_queue *queue);
+	void (*disarm)(struct port_queue *queue);
+
 	/* attached - told by the worker, again and again, that the port has members; may be NULL */
 	void (*attached)(struct port_queue *queue);
 
@@ -152,24 +186,41 @@ struct driver {
 	void (*tick)(struct port *port);
 };
 
-extern const struct driver null_driver, pcap_driver, tap_driver, xdp_driver;
+extern const struct driver null_driver, pcap_driver, tap_driver, xdp_driver, pci_driver;
+extern const struct driver virtio_driver, ixgbe_driver; /* behind "pci" */
 
 /* driver_find - the driver called @name, or NULL */
 const struct driver *driver_find(const char *name);
+
+/* driver_resolve - the driver that works for the port: that of its name, or of its device's id */
+const struct driver *driver_resolve(const struct port_config *config, struct error *error);
+
+/* driver_by_id - the driver for a PCI device and its entry in the table, or NULL */
+const struct driver *driver_by_id(uint16_t vendor, uint16_t device, const struct pci_id **id);
 
 /* driver_at - the drivers in order, for --help; NULL after the last */
 const struct driver *driver_at(unsigned int index);
 
 /*
- * desc_received - a descriptor of a received frame, put together in registers and written at once:
+ * desc_described - a descriptor of a received frame, put together in registers and written at once:
  * pieces written one by one cannot be forwarded to the 16-byte load that copies them to a ring
+ *
+ * @flags and @hash: what the device found out (IXY_DESC_HASH, IXY_DESC_L4_OK, ...).
  */
-static inline void desc_received(struct ixy_desc *desc, uint32_t buf, uint32_t offset, uint32_t len,
-                                 uint16_t port)
+static inline void desc_described(struct ixy_desc *desc, uint32_t buf, uint32_t offset,
+                                  uint32_t len, uint16_t port, uint32_t flags, uint32_t hash)
 {
 	typedef uint64_t pair __attribute__((vector_size(16), aligned(4)));
 
-	*(pair *)(void *)desc = (pair){buf | (uint64_t)offset << 32 | (uint64_t)len << 48, port};
+	*(pair *)(void *)desc = (pair){buf | (uint64_t)offset << 32 | (uint64_t)len << 48,
+	                               port | (uint64_t)flags << 16 | (uint64_t)hash << 32};
+}
+
+/* desc_received - the same, of a device that found out nothing */
+static inline void desc_received(struct ixy_desc *desc, uint32_t buf, uint32_t offset, uint32_t len,
+                                 uint16_t port)
+{
+	desc_described(desc, buf, offset, len, port, 0, 0);
 }
 
 /* Counters have one writer, the worker, and are read by the control thread at any time. */

@@ -16,17 +16,18 @@
 
 #include "server/log.h"
 #include "server/memory/memfd.h"
+#include "server/memory/numa.h"
 
 #define ORDINARY_PAGE 4096u
 #define HUGE_PAGE     (2u << 20)
+#define GIANT_PAGE    (1u << 30)
 #define HEADER_BYTES  16384u
 
 _Static_assert(sizeof(struct ixy_header) <= HEADER_BYTES, "whole pages");
 
 /* Hugepages that nobody uses or has reserved; 0 where the kernel has none of that size. */
-static uint64_t free_hugepages(void)
+static uint64_t free_hugepages(uint64_t page_bytes)
 {
-	static const char dir[] = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 	uint64_t values[2] = {0, 0};
 	static const char *const names[] = {"free_hugepages", "resv_hugepages"};
 
@@ -34,7 +35,8 @@ static uint64_t free_hugepages(void)
 		char path[128];
 		FILE *file;
 
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/%s",
+		         page_bytes >> 10, names[i]);
 		file = fopen(path, "re");
 		if (!file)
 			return 0;
@@ -66,12 +68,30 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 	return (n + to - 1) / to * to;
 }
 
+/* Of 1 GiB there are seldom enough by chance: only who asks for them gets them. */
+static int set_giant_pages(struct pool_view *pool, uint64_t wanted, struct error *error)
+{
+	uint64_t pages = round_up(wanted, GIANT_PAGE) / GIANT_PAGE;
+	uint64_t giant = free_hugepages(GIANT_PAGE);
+
+	pool->page_bytes = GIANT_PAGE;
+	if (giant >= pages)
+		return 0;
+	return error_set(error,
+	                 "the pool needs %" PRIu64 " free hugepages of 1 GiB, there are %" PRIu64
+	                 "; reserve them when the machine boots (hugepagesz=1G hugepages=%" PRIu64
+	                 " on the kernel's command line), or use --hugepages 2M",
+	                 pages, giant, pages);
+}
+
 static int set_page_size(struct pool_view *pool, uint64_t wanted, enum hugepages hugepages,
                          struct error *error)
 {
 	uint64_t pages = round_up(wanted, HUGE_PAGE) / HUGE_PAGE;
-	uint64_t huge = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages();
+	uint64_t huge = hugepages == HUGEPAGES_NONE ? 0 : free_hugepages(HUGE_PAGE);
 
+	if (hugepages == HUGEPAGES_1G)
+		return set_giant_pages(pool, wanted, error);
 	pool->page_bytes = HUGE_PAGE;
 	if (hugepages != HUGEPAGES_NONE && huge >= pages)
 		return 0;
@@ -131,14 +151,55 @@ int segment_plan(struct pool_view *pool, uint64_t num_bufs, uint64_t buf_bytes,
 	return check_memory(pool, error);
 }
 
+static unsigned int page_flags(const struct pool_view *pool)
+{
+	if (pool->page_bytes == GIANT_PAGE)
+		return MFD_HUGETLB | MFD_HUGE_1GB;
+	return pool->page_bytes == HUGE_PAGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0;
+}
+
+/* The memory of a NIC's own node, as far as there is any; whatever else a thread takes is not meant. */
+static int make_pool(const struct segment *segment, const char *memfd_name)
+{
+	const struct pool_view *pool = &segment->pool;
+	int err = segment->numa_node < 0 ? 0 : numa_prefer(segment->numa_node), fd;
+
+	if (err)
+		log_warnx("the pool cannot be put on NUMA node %d: %s", segment->numa_node,
+		          strerror(-err));
+	fd = memfd_make(memfd_name, pool->bytes, page_flags(pool));
+	if (segment->numa_node >= 0)
+		numa_prefer(-1);
+	return fd;
+}
+
+static void look_at_nodes(const struct segment *segment)
+{
+	const struct pool_view *pool = &segment->pool;
+	uint64_t pages = pool->bytes / pool->page_bytes, elsewhere;
+	int node = segment->numa_node;
+
+	if (node < 0)
+		return;
+	elsewhere = numa_count_elsewhere(pool->base, pool->page_bytes, pages, node);
+	if (elsewhere)
+		log_warnx(
+			"%" PRIu64 " of the pool's %" PRIu64
+			" pages are not on NUMA node %d, where the NIC is, and are slower for it; "
+			"reserve hugepages there: echo N > "
+			"/sys/devices/system/node/node%d/hugepages/hugepages-%" PRIu64
+			"kB/nr_hugepages",
+			elsewhere, pages, node, node, pool->page_bytes >> 10);
+}
+
 static int open_pool(struct segment *segment, const char *name, struct error *error)
 {
 	struct pool_view *pool = &segment->pool;
-	bool huge = pool->page_bytes == HUGE_PAGE;
+	bool huge = pool->page_bytes != ORDINARY_PAGE;
 	char memfd_name[64];
 
 	snprintf(memfd_name, sizeof(memfd_name), "ixy-pool-%s", name);
-	pool->fd = memfd_make(memfd_name, pool->bytes, huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+	pool->fd = make_pool(segment, memfd_name);
 	if (pool->fd < 0)
 		return error_set(error,
 		                 "cannot make the pool of %" PRIu64 " MiB: %s; use fewer buffers "
@@ -228,6 +289,7 @@ int segment_open(struct segment *segment, const char *name, struct error *error)
 {
 	if (open_pool(segment, name, error))
 		return -1;
+	look_at_nodes(segment);
 	if (open_header(segment, name, error)) {
 		munmap(segment->pool.base, segment->pool.bytes);
 		close(segment->pool.fd);

@@ -14,12 +14,14 @@
 enum hugepages {
 	HUGEPAGES_AUTO, /* 2 MiB if there are enough free, else ordinary pages and a warning */
 	HUGEPAGES_2M,
+	HUGEPAGES_1G,
 	HUGEPAGES_NONE,
 };
 
 struct segment {
 	struct pool_view pool;
 	void *umem_owner;     /* pool.umem_owner points here */
+	int numa_node;        /* where the pool should lie; -1: anywhere */
 	int pool_readonly_fd; /* what read-only clients are given */
 	struct ixy_header *header;
 	uint32_t header_bytes; /* of its memfd: whole pages */
@@ -36,8 +38,8 @@ struct segment {
 /*
  * segment_plan - computes the pool's size in *@pool without making anything
  *
- * @num_bufs is rounded up to fill the last page. Decides for or against hugepages; with
- * HUGEPAGES_2M and too few free ones it fails, with the command that reserves them.
+ * @num_bufs is rounded up to fill the last page. Decides for or against hugepages; with HUGEPAGES_2M or
+ * HUGEPAGES_1G and too few free ones it fails, with the command that reserves them.
  */
 int segment_plan(struct pool_view *pool, uint64_t num_bufs, uint64_t buf_bytes,
                  enum hugepages hugepages, struct error *error);

@@ -120,6 +120,8 @@ static void options_borders_of_ranges_are_taken(void)
 	CHECK_EQ(PARSE_WITH("--poll", "adaptive", "--hugepages", "none"), OPTIONS_RUN);
 	CHECK(options.adaptive);
 	CHECK_EQ(options.hugepages, HUGEPAGES_NONE);
+	CHECK_EQ(PARSE_WITH("--hugepages", "1G"), OPTIONS_RUN);
+	CHECK_EQ(options.hugepages, HUGEPAGES_1G);
 	CHECK_EQ(PARSE_WITH("--poll", "busy", "--hugepages", "auto", "--poll", "adaptive",
 	                    "--on-violation", "close"),
 	         OPTIONS_RUN);
@@ -149,9 +151,9 @@ static void options_bad_value_is_refused_and_named(void)
 		{"--max-clients", "4097", "it goes from 1 to 4096"},
 		{"--max-clients", "4294967297", "it goes from 1 to 4096"},
 		{"--max-clients", "many", "not a number"},
-		{"--hugepages", "1G", "use 2M, none or auto"},
-		{"--hugepages", "2m", "use 2M, none or auto"},
-		{"--hugepages", "", "use 2M, none or auto"},
+		{"--hugepages", "1g", "use 2M, 1G, none or auto"},
+		{"--hugepages", "2m", "use 2M, 1G, none or auto"},
+		{"--hugepages", "", "use 2M, 1G, none or auto"},
 		{"--poll", "Busy", "use busy or adaptive"},
 		{"--poll", "", "use busy or adaptive"},
 		{"--on-violation", "", "use close or kill"},

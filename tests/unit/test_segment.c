@@ -318,6 +318,7 @@ static bool segment_make(struct segment *segment, uint64_t bufs, enum hugepages 
 	struct error error = {""};
 
 	memset(segment, 0, sizeof(*segment));
+	segment->numa_node = -1;
 	if (segment_plan(&segment->pool, bufs, 2048, hugepages, &error) == 0 &&
 	    segment_open(segment, "unit", &error) == 0)
 		return true;

@@ -1,0 +1,100 @@
+/* guardian.c - fork -> wait for the end of a socket -> one write to a card's command register */
+#include "server/pci/guardian.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Where its descriptors stand in a guardian: everything above is closed. */
+enum {
+	END_OF_SERVER,
+	COMMAND_REGISTER,
+	CLAIM,
+	KEPT,
+};
+
+/*
+ * Leaves nothing else of what this process has open (sockets, locks, the pool): the three are put above
+ * the places first, so that none is overwritten before it has moved.
+ */
+static int keep_only(int socket, int fd, int claim)
+{
+	int from[KEPT] = {socket, fd, claim};
+
+	for (int i = 0; i < KEPT; i++) {
+		from[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, KEPT);
+		if (from[i] < 0 && i != CLAIM)
+			return -errno;
+	}
+	for (int i = 0; i < KEPT; i++) {
+		if (from[i] < 0)
+			close(i);
+		else if (dup2(from[i], i) < 0)
+			return -errno;
+	}
+	syscall(SYS_close_range, (unsigned int)KEPT, ~0u, 0u);
+	return 0;
+}
+
+/* Signals to the server's process group or session are the server's affair; only SIGKILL ends us. */
+__attribute__((noreturn)) static void guard(int socket, int fd, uint16_t command, int claim)
+{
+	sigset_t all;
+	ssize_t done;
+	char byte;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_NAME, "ixy-guardian");
+	prctl(PR_SET_DUMPABLE, 0);
+	if (keep_only(socket, fd, claim))
+		_exit(1);
+	setsid();
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT); /* read, write, exit; no exit_group */
+	done = read(END_OF_SERVER, &byte, 1);
+	if (done == 0)
+		done = write(COMMAND_REGISTER, &command, sizeof(command));
+	syscall(SYS_exit, done < 0);
+	abort();
+}
+
+int guardian_start(int fd, uint16_t command, int claim)
+{
+	int sockets[2], status;
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
+		return -errno;
+	child = fork();
+	if (child == 0) {
+		/* once more, so that nobody has to wait for it */
+		pid_t guardian = fork();
+
+		if (guardian == 0) {
+			close(sockets[0]);
+			guard(sockets[1], fd, command, claim);
+		}
+		_exit(guardian < 0);
+	}
+	close(sockets[1]);
+	if (child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0)
+		return sockets[0];
+	close(sockets[0]);
+	return -EAGAIN;
+}
+
+void guardian_stop(int guardian)
+{
+	ssize_t sent = send(guardian, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)sent; /* it is gone already */
+	close(guardian);
+}

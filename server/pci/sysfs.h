@@ -1,0 +1,67 @@
+/* sysfs.h - small files below /sys/bus/pci/devices; the root is given, so that tests have their own */
+#ifndef PCI_SYSFS_H
+#define PCI_SYSFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/pci/pci.h"
+
+#define SYSFS_PCI "/sys/bus/pci"
+
+/* sysfs_read - the first line of @root/devices/@address/@file, without its end; false if there is none */
+bool sysfs_read(const char *root, const char *address, const char *file, char *text, size_t bytes);
+
+/* sysfs_number - such a line as a number, decimal or 0x..., or @preset */
+long long sysfs_number(const char *root, const char *address, const char *file, long long preset);
+
+/* sysfs_link - the last part of the link @root/devices/@address/@file; "" if there is none */
+void sysfs_link(const char *root, const char *address, const char *file, char *text, size_t bytes);
+
+/* sysfs_write - writes @text to @path at once; 0 or a negative errno */
+int sysfs_write(const char *path, const char *text);
+
+/* pci_parse_address - "0000:03:00.0" out of @text, or of "03:00.0"; false if it is none */
+bool pci_parse_address(const char *text, char address[PCI_ADDRESS_BYTES]);
+
+/* pci_read_info - what @root says of the device at info->address; false if there is no such device */
+bool pci_read_info(const char *root, struct pci_info *info);
+
+/* pci_list_nics - the network devices below @root, as "0000:03:00.0 (8086:10fb, ixgbe)", for messages */
+void pci_list_nics(const char *root, char *text, size_t bytes);
+
+/*
+ * pci_interface - the name of an interface of the device, and one of its addresses if it is up; "" if not
+ *
+ * Of several it is one that has an address. Interfaces of other network namespaces are not seen.
+ */
+void pci_interface(const char *root, const struct pci_info *info, char *name, size_t name_bytes,
+                   char *address, size_t address_bytes);
+
+/*
+ * pci_read_resource - size and kind of BAR @index, of the line in @root/devices/@address/resource
+ *
+ * Its fields: first address, last address, flags. False if there is no such BAR, or no sense in it.
+ */
+bool pci_read_resource(const char *root, const char *address, unsigned int index, uint64_t *bytes,
+                       bool *io);
+
+/*
+ * pci_claim - the right to use a device, until the returned descriptor is closed; among processes that ask
+ *
+ * Where there is no IOMMU the kernel lets any number of processes of root write to the same registers.
+ * -EBUSY: another one has it (or another port of this one); -EACCES and the like: not for this user.
+ */
+int pci_claim(const char *root, const char *address);
+
+/* pci_look, pci_plan and pci_prepare of pci.h, for devices below @root */
+int pci_look_below(const char *root, const struct port_config *config, struct pci_info *info,
+                   struct error *error);
+int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
+                   const struct pci_options *options, enum pci_access *chosen, char *plan,
+                   size_t plan_bytes, struct error *error);
+int pci_prepare_below(const char *root, const struct port_config *config, int *numa_node,
+                      struct error *error);
+
+#endif

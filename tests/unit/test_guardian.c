@@ -1,0 +1,175 @@
+/* test_guardian.c - whoever is killed with a card running has a guardian that switches it off */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/pci/guardian.h"
+#include "tests/unit/test.h"
+
+#define AT      4
+#define RUNNING 0x0107
+#define OFF     0x0103
+
+/* A configuration space, and a word behind it to see that only the register is written. */
+static uint16_t *make_config(int *fd)
+{
+	uint16_t *config;
+
+	*fd = memfd_create("config", MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, 4096))
+		abort();
+	config = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (config == MAP_FAILED || lseek(*fd, AT, SEEK_SET) != AT)
+		abort();
+	config[AT / 2] = RUNNING;
+	config[AT / 2 + 1] = 0x5555;
+	return config;
+}
+
+/* Ten seconds at most; nothing is said about what is fast. */
+static bool becomes(const uint16_t *word, uint16_t value)
+{
+	const struct timespec pause = {0, 1000000};
+
+	for (unsigned int i = 0; i < 10000; i++) {
+		if (__atomic_load_n(word, __ATOMIC_RELAXED) == value)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+/* A server in a child: with a guardian, and a lock that the guardian must not keep. */
+static pid_t start_server(int fd, int lock, int claim, int *ready)
+{
+	int pipes[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe(pipes))
+		abort();
+	pid = fork();
+	if (pid == 0) {
+		int guardian = guardian_start(fd, OFF, claim);
+
+		if (guardian < 0 || (lock >= 0 && flock(lock, LOCK_EX)) ||
+		    write(pipes[1], "", 1) != 1)
+			_exit(1);
+		/* the test ends it, or tells it to end well */
+		while (read(*ready, &byte, 1) < 0)
+			;
+		guardian_stop(guardian);
+		_exit(0);
+	}
+	close(pipes[1]);
+	CHECK_EQ(read(pipes[0], &byte, 1), 1);
+	close(pipes[0]);
+	return pid;
+}
+
+static void killed_server_has_its_card_switched_off(void)
+{
+	int fd, go[2];
+	uint16_t *config = make_config(&fd);
+	pid_t pid;
+
+	if (pipe(go))
+		abort();
+	pid = start_server(fd, -1, -1, &go[0]);
+	CHECK_EQ(config[AT / 2], RUNNING);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(becomes(&config[AT / 2], OFF));
+	CHECK_EQ(config[AT / 2 + 1], 0x5555);
+	close(go[0]);
+	close(go[1]);
+	close(fd);
+}
+
+/* It may be the kernel driver's card by then. */
+static void orderly_end_leaves_the_card_alone(void)
+{
+	const struct timespec while_it_could = {0, 100000000};
+	int fd, go[2], status;
+	uint16_t *config = make_config(&fd);
+	pid_t pid;
+
+	if (pipe(go))
+		abort();
+	pid = start_server(fd, -1, -1, &go[0]);
+	CHECK_EQ(write(go[1], "", 1), 1);
+	waitpid(pid, &status, 0);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	nanosleep(&while_it_could, NULL);
+	CHECK_EQ(config[AT / 2], RUNNING);
+	close(go[0]);
+	close(go[1]);
+	close(fd);
+}
+
+/* What it inherited is closed: a lock of the server's is free once the server is dead. */
+static void guardian_keeps_nothing_of_the_servers(void)
+{
+	char path[] = "/tmp/ixy-guardian.XXXXXX";
+	int fd, go[2], lock = mkstemp(path), again;
+	uint16_t *config = make_config(&fd);
+	pid_t pid;
+
+	if (pipe(go) || lock < 0)
+		abort();
+	pid = start_server(fd, lock, -1, &go[0]);
+	close(lock);
+	kill(pid, SIGSTOP); /* its guardian lives, and so does it */
+	again = open(path, O_RDWR);
+	CHECK_EQ(flock(again, LOCK_EX | LOCK_NB), -1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(becomes(&config[AT / 2], OFF));
+	CHECK_EQ(flock(again, LOCK_EX | LOCK_NB), 0);
+	close(again);
+	unlink(path);
+	close(go[0]);
+	close(go[1]);
+	close(fd);
+}
+
+/* So that the next server waits until the card is off. */
+static void guardian_keeps_the_claim_until_the_card_is_off(void)
+{
+	char path[] = "/tmp/ixy-guardian.XXXXXX";
+	int fd, go[2], claim = mkstemp(path), again;
+	uint16_t *config = make_config(&fd);
+	pid_t pid;
+
+	if (pipe(go) || claim < 0 || flock(claim, LOCK_EX))
+		abort();
+	pid = start_server(fd, -1, claim, &go[0]);
+	close(claim);
+	again = open(path, O_RDWR);
+	CHECK_EQ(flock(again, LOCK_EX | LOCK_NB), -1);
+	kill(pid, SIGKILL);
+	CHECK_EQ(flock(again, LOCK_EX), 0); /* waits for the guardian */
+	CHECK_EQ(config[AT / 2], OFF);
+	waitpid(pid, NULL, 0);
+	close(again);
+	unlink(path);
+	close(go[0]);
+	close(go[1]);
+	close(fd);
+}
+
+int main(void)
+{
+	RUN(killed_server_has_its_card_switched_off);
+	RUN(orderly_end_leaves_the_card_alone);
+	RUN(guardian_keeps_nothing_of_the_servers);
+	RUN(guardian_keeps_the_claim_until_the_card_is_off);
+	return DONE();
+}
