@@ -1,0 +1,80 @@
+/* ixgbe_examiner.h - what a driver must not do to an 82599, and the list of what it did
+ *
+ * The rules do nothing to the device: they see each access before it has its effect, and each descriptor as it is
+ * handed over or fetched. A report begins with the rule's name:
+ *
+ *   access              a register outside of the BAR, or not four bytes at a multiple of four
+ *   reset-wait          a register touched while CTRL.RST is set, or within 10 ms of a reset (4.6.3.2)
+ *   eeprom-wait         set-up began before EEC.ARD: the EEPROM's values then overwrite what is written (4.6.3)
+ *   dma-init-wait       receive or transmit set up before RDRXCTL.DMAIDONE (4.6.3)
+ *   queue-enabled       base, length, head or SRRCTL written while the queue is enabled (4.6.7.1, 4.6.8.1)
+ *   ring-shape          a ring that is not aligned to 128 bytes or is no multiple of 128 bytes long (8.2.3.8.1, .3)
+ *   ring-unmapped       a ring that the device cannot reach, when it is enabled or later
+ *   ring-empty          a queue enabled with head and tail not both zero
+ *   descriptor-type     SRRCTL.DESCTYPE is not "advanced, one buffer": the only one that is modelled
+ *   buffer-size         SRRCTL.BSIZEPACKET is 0 or more than 16 KB (8.2.3.8.7)
+ *   tail-early          a tail written before ENABLE was read back as one (4.6.7.1, 4.6.8.1)
+ *   tail-range          a tail at or beyond the end of the ring
+ *   tail-overtakes      a tail that hands over descriptors which the device still has
+ *   rx-descriptor       reserved bits, or what was written back, in a receive descriptor handed over (7.1.6.1)
+ *   rx-buffer-unmapped  a receive buffer that the device cannot write to
+ *   rx-buffer-twice     a receive buffer, or a part of one, handed over twice at the same time
+ *   tx-type             DEXT is not set, or DTYP is neither data nor context (7.2.3.2.3, 7.2.3.2.4)
+ *   tx-reserved         reserved bits that are not zero
+ *   tx-length           a buffer of no bytes, a frame too long, or PAYLEN is not what the buffers add up to
+ *   tx-crc              a frame without IFCS: it would leave with a wrong CRC
+ *   tx-no-eop           the tail lies in the middle of a packet
+ *   tx-context          a packet that needs a context descriptor which there is not
+ *   tx-unmodelled       segmentation or head write-back, which this model does not do
+ *   tx-buffer-unmapped  a buffer that the device cannot read
+ *   tx-dma-off          TXDCTL.ENABLE before DMATXCTL.TE (4.6.8)
+ *   mtqc-arbiter        MTQC written while the arbiter runs: RTTDCS.ARBDIS is not set (4.6.11.3)
+ *   rx-path-running     RXCTRL.RXEN set without the receive path halted: SECRXCTRL.RX_DIS and SECRXSTAT (4.6.7)
+ *   rx-no-ring          RXCTRL.RXEN set and no receive ring has been set up (4.6.7)
+ *   rx-crc              RXCTRL.RXEN set while HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP differ (8.2.3.8.8)
+ *   rx-running          packet buffer sizes or the filters' hash set-up changed while RXEN is set (4.6.11.3.1)
+ *   irq-setup           a cause enabled while no IVAR entry says which vector it has, or GPIE.MSIX_MODE is not set
+ *   bus-master          work for the device while it may not be bus master: PCI command register, CTRL.GIO_DIS
+ */
+#ifndef IXGBE_EXAMINER_H
+#define IXGBE_EXAMINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ixgbe_model;
+struct ixgbe_rx_queue;
+struct ixgbe_tx_queue;
+
+enum {
+	EXAMINER_MAX_REPORTS = 64,
+	EXAMINER_MAX_OF_A_RULE = 4, /* the first ones say enough */
+	EXAMINER_REPORT_BYTES = 160,
+};
+
+struct ixgbe_examiner {
+	unsigned int num_reports;
+	char reports[EXAMINER_MAX_REPORTS][EXAMINER_REPORT_BYTES];
+	bool sec_ready_seen; /* the driver has read SECRXSTAT.SECRX_RDY since it halted the path */
+	bool reset_reported, bus_master_reported;
+};
+
+/* One more; the same text twice counts once, and a rule has four at most. */
+void ixgbe_report(struct ixgbe_model *m, const char *rule, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Offsets are canonical ones, aliases resolved. */
+void ixgbe_examine_access(struct ixgbe_model *m, uint32_t offset);
+void ixgbe_examine_read(struct ixgbe_model *m, uint32_t offset, uint32_t value);
+void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value);
+
+/* A queue's descriptors: false if the device cannot go on with it. */
+bool ixgbe_examine_handover(struct ixgbe_model *m, unsigned int queue, uint32_t slot,
+                            const uint64_t desc[2]);
+bool ixgbe_examine_tx(struct ixgbe_model *m, unsigned int queue, uint32_t slot,
+                      const uint64_t desc[2]);
+void ixgbe_examine_tx_packet(struct ixgbe_model *m, unsigned int queue,
+                             const struct ixgbe_tx_queue *q);
+void ixgbe_examine_bus_master(struct ixgbe_model *m);
+
+#endif
