@@ -94,7 +94,11 @@ else
 		setpriv:util-linux sysctl:procps spin:spin \
 		systemd-sysusers:systemd setcap:libcap2-bin || say "some tests will be skipped"
 	need_python scapy:python3-scapy || say "some tests will be skipped"
-	reserve_hugepages "${IXY_HUGEPAGES:-256}"
+	for label in "${labels[@]}"; do
+		[ "$label" != vm ] || "$source_dir/tests/vm/setup" || say "guests will be skipped"
+	done
+	# guests have hugepages of their own
+	[ "${labels[*]}" = vm ] || reserve_hugepages "${IXY_HUGEPAGES:-256}"
 fi
 
 # Scripts call python3 and expect Debian's packages: no other interpreter may stand in front.
