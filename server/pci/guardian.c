@@ -65,6 +65,15 @@ __attribute__((noreturn)) static void guard(int socket, int fd, uint16_t command
 	abort();
 }
 
+/*
+ * Not fork(): what libraries would do in a child (handlers, a sanitizer's thread, which would outlive
+ * the guardian's and keep the claim) is not wanted here. The child only makes system calls.
+ */
+static pid_t bare_fork(void)
+{
+	return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0ul, 0ul, 0ul, 0ul);
+}
+
 int guardian_start(int fd, uint16_t command, int claim)
 {
 	int sockets[2], status;
@@ -72,10 +81,10 @@ int guardian_start(int fd, uint16_t command, int claim)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
 		return -errno;
-	child = fork();
+	child = bare_fork();
 	if (child == 0) {
 		/* once more, so that nobody has to wait for it */
-		pid_t guardian = fork();
+		pid_t guardian = bare_fork();
 
 		if (guardian == 0) {
 			close(sockets[0]);

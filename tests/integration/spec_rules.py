@@ -118,7 +118,7 @@ RULES = [
     ("bounds", "frame beyond the buffer", send_with(offset=lambda c: c.buf_bytes - 59), {}),
     ("bounds", "16 bits overflow", send_with(offset=0xFFFF, len=0xFFFF), {}),
     ("flags", "MORE", send_with(flags=MORE), {}),
-    ("flags", "undefined flag", send_with(flags=0x10), {}),
+    ("flags", "undefined flag", send_with(flags=0x80), {}),
     ("port", "no such port", send_with(port=lambda c: c.port_count), {}),
     ("port", "port comes before flags and buffer",
      send_with(port=0xFFFF, flags=MORE, buf=U32), {}),
