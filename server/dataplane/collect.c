@@ -356,6 +356,7 @@ static unsigned int grant(struct worker *w, struct qp *qp)
 	n = record_take(&w->record, st->holder, bufs, n);
 	if (n == 0) {
 		w->starving = true;
+		qp->quiet = 0;
 		return 0;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -374,15 +375,22 @@ unsigned int collect(struct worker *w, struct qp *qp, const struct tables *table
 	unsigned int work = 0;
 	uint32_t tail;
 
+	qp->quiet++;
 	/* G: pairs with F in ixy/ring.h; the free ring likewise */
 	tail = __atomic_load_n(&qp->up->free_tail, __ATOMIC_ACQUIRE);
-	if (tail != st->free_head)
+	if (tail != st->free_head) {
+		qp->quiet = 0;
 		work += collect_free(w, qp, tail);
+	}
 	tail = __atomic_load_n(&qp->up->tx_tail, __ATOMIC_ACQUIRE);
-	if (tail != st->tx_head && !qp->stopped)
+	if (tail != st->tx_head && !qp->stopped) {
+		qp->quiet = 0;
 		work += collect_tx(w, qp, tables, tail);
+	}
 	if (st->alloc_bufs && !qp->stopped)
 		work += grant(w, qp);
+	if (work)
+		qp->quiet = 0;
 	return work;
 }
 

@@ -89,6 +89,7 @@ struct qp {
 	bool joined;           /* worker: its minimum is counted in reserved_bufs */
 	bool stopped;          /* worker: broke a rule; neither polled nor delivered to any more */
 	bool dirty;            /* worker: on the wake list */
+	uint32_t quiet;        /* worker: rounds in a row that found nothing here (active.h) */
 	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
 	uint64_t last_wake_ns; /* worker */
 	uint32_t wakes_asked;  /* worker: how often it asked the waker thread to wake the client */

@@ -30,7 +30,8 @@ struct port_table {
 
 struct worker_table {
 	unsigned int num_qps;
-	struct qp **qps;          /* this worker's, all that are to be polled */
+	struct qp **
+		qps; /* this worker's, all that are to be polled; the worker orders them (active.h) */
 	struct port_table *ports; /* by port index */
 };
 

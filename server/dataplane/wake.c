@@ -115,9 +115,12 @@ static bool anything_to_do(struct worker *w, const struct tables *tables)
 		return true;
 	if (w->num_workers > 1 && cross_pending(w))
 		return true;
-	for (unsigned int i = 0; tables && i < tables->workers[w->index].num_qps; i++)
-		if (collect_pending(w, tables->workers[w->index].qps[i]))
+	for (unsigned int i = 0; tables && i < tables->workers[w->index].num_qps; i++) {
+		if (collect_pending(w, tables->workers[w->index].qps[i])) {
+			w->look_at_all = true;
 			return true;
+		}
+	}
 	return false;
 }
 
@@ -141,6 +144,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 	case EVENT_DOORBELL:
 		/* the kernel orders this too, but tells nobody (ThreadSanitizer) */
 		__atomic_load_n(&w->watched, __ATOMIC_ACQUIRE);
+		w->look_at_all = true; /* the tables may not have this one any more */
 		counter_add(&((struct qp *)pointer)->counters[CLIENT_DOORBELLS], 1);
 		break;
 	default:

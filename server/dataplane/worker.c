@@ -7,8 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "server/dataplane/active.h"
 #include "server/dataplane/admission.h"
-#include "server/dataplane/collect.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/rcu.h"
@@ -125,6 +125,7 @@ static void adopt(struct worker *w, const struct tables *tables)
 	const struct worker_table *view = &tables->workers[w->index];
 
 	w->last_generation = tables->generation;
+	w->look_at_all = true;
 	for (unsigned int i = 0; i < view->num_qps; i++)
 		worker_join(w, view->qps[i]);
 	for (unsigned int i = 0; i < w->num_queues; i++) {
@@ -168,37 +169,19 @@ static unsigned int poll_port(struct worker *w, struct port_queue *queue,
 	return n;
 }
 
-/* Everybody in turn is first: where a port has little room, nobody gets all of it. */
-static unsigned int collect_all(struct worker *w, const struct tables *tables)
-{
-	const struct worker_table *view = &tables->workers[w->index];
-	unsigned int n = view->num_qps, at = w->first_qp < n ? w->first_qp : 0, work = 0;
-
-	w->first_qp = at + 1;
-	for (unsigned int i = 0; i < n; i++) {
-		struct qp *qp = view->qps[at];
-
-		if (!qp->stopped)
-			work += collect(w, qp, tables);
-		if (++at == n)
-			at = 0;
-	}
-	return work;
-}
-
 /* Own clients, and what other workers' clients send by way of us, are first in turns. */
 static unsigned int take_sent(struct worker *w, const struct tables *tables)
 {
 	unsigned int work;
 
 	if (w->num_workers == 1)
-		return collect_all(w, tables);
+		return active_collect(w, tables);
 	w->others_first = !w->others_first;
 	if (w->others_first) {
 		work = cross_send_on(w, tables);
-		return work + collect_all(w, tables);
+		return work + active_collect(w, tables);
 	}
-	work = collect_all(w, tables);
+	work = active_collect(w, tables);
 	return work + cross_send_on(w, tables);
 }
 
@@ -207,6 +190,8 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work = 0;
 
+	if (tables->generation != w->last_generation)
+		adopt(w, tables);
 	w->starving = false;
 	if (__atomic_load_n(&w->snapshot, __ATOMIC_RELAXED))
 		snapshot_take(w, __atomic_exchange_n(&w->snapshot, NULL, __ATOMIC_ACQUIRE));
@@ -316,8 +301,6 @@ void *worker_run(void *argument)
 		unsigned int work;
 
 		tick(w);
-		if (tables->generation != w->last_generation)
-			adopt(w, tables);
 		work = worker_round(w, tables);
 		wake_due = wake_all(w, work != 0);
 		if (work) {

@@ -58,8 +58,13 @@ struct worker {
 	struct qp *dirty[MAX_QUEUE_PAIRS];
 	uint64_t last_fence_ns;
 
-	struct qp *reclaiming;     /* being taken back, one after the other; through reclaim_link */
-	unsigned int first_qp;     /* with whom the next round of collecting begins */
+	struct qp *reclaiming; /* being taken back, one after the other; through reclaim_link */
+	/* active.h: the first num_active pairs of the table are looked at in every round */
+	unsigned int num_active;
+	unsigned int first_qp;     /* with which of them the next round begins */
+	unsigned int sweep_at;     /* which of the others is next */
+	uint64_t swept_ns;         /* when some of them were looked at */
+	bool look_at_all;          /* in the next round */
 	unsigned int first_worker; /* whose frames are sent first in the next round */
 	bool others_first;         /* in this round they are sent before those of own clients */
 	uint64_t last_generation;  /* of the tables of the round before */

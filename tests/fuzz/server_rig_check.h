@@ -142,7 +142,7 @@ static inline void server_rig_reset(struct server_rig *rig)
 	for (uint32_t i = 0; i < r->num_free; i++)
 		r->free_stack[i] = r->num_free - 1 - i;
 	rig->server.state.header->next_session = 1;
-	rig_worker(rig)->first_qp = 0;
+	rig_worker(rig)->first_qp = rig_worker(rig)->sweep_at = 0;
 }
 
 #ifdef __clang__

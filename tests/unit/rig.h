@@ -255,6 +255,7 @@ static inline struct rig_client *rig_attach_to(struct rig *rig, unsigned int wor
 	c->server.worker = worker;
 	worker_join(rig->workers[worker], &c->server);
 	view->qps[view->num_qps++] = &c->server;
+	rig->tables->generation++;
 	rig->tables->by_holder[st->holder - HOLDER_QP_FIRST] = &c->server;
 	rig->clients[rig->num_clients++] = c;
 	return c;

@@ -358,6 +358,7 @@ static void out_of_tables(const struct rig_client *c)
 	for (unsigned int i = 0; i < view->num_qps; i++)
 		if (view->qps[i] == &c->server)
 			view->qps[i] = view->qps[--view->num_qps];
+	rig.tables->generation++;
 	rig.tables->by_holder[index_of(c)] = NULL;
 }
 
@@ -378,10 +379,11 @@ static void comes_again(struct rig_client *c, uint64_t session)
 	q->rx_head = q->rx_tail_seen = q->tx_tail = q->tx_head_seen = q->grant_head =
 		q->grant_tail_seen = q->free_tail = q->free_head_seen = 0;
 	qp->stopped = qp->dirty = false;
-	qp->violation = qp->reclaimed = qp->reclaim_next = 0;
+	qp->violation = qp->reclaimed = qp->reclaim_next = qp->quiet = 0;
 	st->session = session;
 	c->alive = 0;
 	view->qps[view->num_qps++] = qp;
+	rig.tables->generation++;
 	rig.tables->by_holder[index_of(c)] = qp;
 	worker_join(rig.workers[qp->worker], qp);
 }
