@@ -48,7 +48,10 @@
 	X(BAD_VERDICT, "violation_verdict", "a read-only client changed offset or length")         \
 	X(KILLED, "killed", "shared clients killed for a violation (--on-violation kill)")         \
 	X(TAINTED, "tainted", "shared clients thrown out that may still have the pool mapped")     \
-	X(CROSSED, "crossed", "frames and buffers that went from one worker to another")
+	X(CROSSED, "crossed", "frames and buffers that went from one worker to another")           \
+	X(BUSY_NS, "busy_ns", "time of the rounds that found something to do, of all workers")     \
+	X(LONGEST_RECLAIM_NS, "longest_reclaim_ns",                                                \
+	  "longest that taking buffers back held up a round")
 
 #define X_PORT(symbol, name, meaning)   PORT_##symbol,
 #define X_CLIENT(symbol, name, meaning) CLIENT_##symbol,

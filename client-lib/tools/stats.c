@@ -39,7 +39,7 @@ static const bool client_drops[CLIENT_NUM_COUNTERS] = {
 
 /* all from here on are about clients that broke a rule */
 static const bool server_drops[SERVER_NUM_COUNTERS] = {
-	[SERVER_BAD_MESSAGE... SERVER_NUM_COUNTERS - 1] = true,
+	[SERVER_BAD_MESSAGE... SERVER_CROSSED] = true,
 };
 
 /* -- samples ------------------------------------------------------------------------------------- */
@@ -177,6 +177,9 @@ static void print_server(const struct sample *now, const struct sample *before)
 		printf("  %.0f loops/s, %.0f sleeps/s, longest loop %.1f us\n",
 		       rate(&c, SERVER_LOOPS), rate(&c, SERVER_SLEEPS),
 		       (double)c.now[SERVER_LONGEST_LOOP_NS] / 1e3);
+	if (c.count > SERVER_BUSY_NS && c.before)
+		printf("  %.1f %% of the workers' time busy\n",
+		       rate(&c, SERVER_BUSY_NS) / 1e7 / row->num_workers);
 	print_drops(&c);
 }
 

@@ -21,13 +21,13 @@ static void copy_counters(uint64_t *to, const uint64_t *from, unsigned int n)
 		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
-/* Sums, but for the longest round. */
+/* Sums, but for what is the longest. */
 static void add_worker(uint64_t *counters, const struct worker *w)
 {
 	for (unsigned int i = 0; i < SERVER_NUM_COUNTERS; i++) {
 		uint64_t value = __atomic_load_n(&w->counters[i], __ATOMIC_RELAXED);
 
-		if (i != SERVER_LONGEST_LOOP_NS)
+		if (i != SERVER_LONGEST_LOOP_NS && i != SERVER_LONGEST_RECLAIM_NS)
 			counters[i] += value;
 		else if (value > counters[i])
 			counters[i] = value;

@@ -185,6 +185,12 @@ static unsigned int take_sent(struct worker *w, const struct tables *tables)
 	return work + cross_send_on(w, tables);
 }
 
+static void keep_longest(struct worker *w, enum server_counter counter, uint64_t ns)
+{
+	if (ns > w->counters[counter])
+		counter_add(&w->counters[counter], ns - w->counters[counter]);
+}
+
 unsigned int worker_round(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
@@ -201,7 +207,10 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 	if (w->num_workers > 1)
 		work += cross_receive(w);
 	if (w->reclaiming) {
+		uint64_t begin = fast_clock_now(&w->clock);
+
 		reclaim_slice(w);
+		keep_longest(w, SERVER_LONGEST_RECLAIM_NS, fast_clock_now(&w->clock) - begin);
 		work++;
 	}
 	for (unsigned int i = 0; i < w->num_queues; i++)
@@ -280,10 +289,11 @@ static void pin(const struct worker *w)
 static void tick(struct worker *w)
 {
 	uint64_t now = fast_clock_now(&w->clock);
-	uint64_t *longest = &w->counters[SERVER_LONGEST_LOOP_NS];
 
-	if (w->idle_since_ns == 0 && w->now_ns && !w->slept && now - w->now_ns > *longest)
-		counter_add(longest, now - w->now_ns - *longest);
+	if (w->idle_since_ns == 0 && w->now_ns && !w->slept) {
+		keep_longest(w, SERVER_LONGEST_LOOP_NS, now - w->now_ns);
+		counter_add(&w->counters[SERVER_BUSY_NS], now - w->now_ns);
+	}
 	w->slept = false;
 	w->now_ns = now;
 	counter_add(&w->counters[SERVER_LOOPS], 1);
