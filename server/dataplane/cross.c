@@ -176,7 +176,7 @@ static uint32_t take_given(struct worker *w, const struct worker *source, struct
 static void take_lent(struct worker *w, const struct worker *source, const struct mesh_delivery *d)
 {
 	worker_join(w, d->qp);
-	if (!deliver_show(w, source, d->qp, &d->desc))
+	if (!deliver_show(w, source, d->qp, &d->desc, 1))
 		record_unlend(&w->record, d->desc.buf);
 }
 

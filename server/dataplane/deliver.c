@@ -1,19 +1,16 @@
 /*
- * deliver.c - received frames -> clients' rx rings, and a look for monitors; never blocks
+ * deliver.c - received frames -> clients' rx rings; never blocks
  *
- * Law 1 decides who gets the buffer itself and who gets a copy: a buffer that a client can write has
- * one holder. So a frame for a writer is copied (once) for all monitors of the port; a frame for
- * readers only, or one on its way out, is lent to all of them. What is for another worker's queue pair
- * crosses to it (mesh.h), and is given or lent there.
+ * What monitors see of them is in watch.c. What is for another worker's queue pair crosses to it
+ * (mesh.h), and is given or lent there.
  */
 #include "server/dataplane/deliver.h"
-
-#include <string.h>
 
 #include "server/dataplane/admission.h"
 #include "server/dataplane/checks.h"
 #include "server/dataplane/classify.h"
 #include "server/dataplane/cross.h"
+#include "server/dataplane/watch.h"
 
 /* D: pairs with B in ixy/ring.h. Free slots of the rx ring, or 0 after a violation. */
 static uint32_t rx_room(struct worker *w, struct qp *qp, uint32_t wanted)
@@ -42,11 +39,7 @@ static void count_drop(uint64_t *shown, uint64_t *counter, uint32_t n)
 	__atomic_store_n(shown, *counter, __ATOMIC_RELAXED);
 }
 
-/*
- * How many of @n buffers of @source's the pair can be given: ring, then share. Counts those that it
- * cannot.
- */
-static uint32_t grantable(struct worker *w, const struct worker *source, struct qp *qp, uint32_t n)
+uint32_t deliver_grantable(struct worker *w, const struct worker *source, struct qp *qp, uint32_t n)
 {
 	uint32_t room = rx_room(w, qp, n);
 	uint32_t share = admission_limit(w, source, qp->state, room);
@@ -76,7 +69,7 @@ void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
                   const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
 {
 	struct qp_state *st = qp->state;
-	uint32_t mask = qp->rx_slots - 1, k = grantable(w, source, qp, n);
+	uint32_t mask = qp->rx_slots - 1, k = deliver_grantable(w, source, qp, n);
 
 	struct ixy_desc *ring = qp->rx_ring;
 	uint32_t tail = st->rx_tail;
@@ -98,37 +91,40 @@ void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
 	}
 }
 
-bool deliver_show(struct worker *w, const struct worker *source, struct qp *qp,
-                  const struct ixy_desc *desc)
+void deliver_granted(struct worker *w, const struct worker *source, struct qp *qp,
+                     const struct ixy_desc *descs, uint32_t n)
 {
 	struct qp_state *st = qp->state;
-	struct ixy_desc *slot = &qp->rx_ring[st->rx_tail & (qp->rx_slots - 1)];
+	uint32_t mask = qp->rx_slots - 1, tail = st->rx_tail;
+	struct ixy_desc *ring = qp->rx_ring;
+	uint64_t bytes = 0;
 
-	if (!grantable(w, source, qp, 1))
-		return false;
-	*slot = *desc;
-	if (st->snap_len && desc->len > st->snap_len) {
-		slot->len = (uint16_t)st->snap_len;
-		slot->flags |= IXY_DESC_SNAPPED;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ixy_desc desc = descs[i];
+
+		if (st->snap_len && desc.len > st->snap_len) {
+			desc.len = (uint16_t)st->snap_len;
+			desc.flags |= IXY_DESC_SNAPPED;
+		}
+		bytes += desc.len;
+		ring[(tail + i) & mask] = desc;
 	}
 	if (source == w)
-		record_lend(&w->record, st->reader, desc->buf);
+		record_lend_all(&w->record, st->reader, descs, n);
 	else
-		record_borrow(&w->record, st->reader, desc->buf);
-	admission_charge(w, st, 1);
-	publish(w, qp, 1, slot->len);
-	return true;
+		record_borrow_all(&w->record, st->reader, descs, n);
+	admission_charge(w, st, n);
+	publish(w, qp, n, bytes);
 }
 
-/* Lends one frame to a reader. Its metadata is complete. */
-static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                 const struct ixy_desc *desc)
+uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *qp,
+                      const struct ixy_desc *descs, uint32_t n)
 {
-	w->record.delivered[desc->buf] = (struct delivered){desc->offset, desc->len};
-	if (qp->worker == w->index)
-		deliver_show(w, w, qp, desc);
-	else
-		cross_lend(w, queue, qp, desc);
+	uint32_t k = deliver_grantable(w, source, qp, n);
+
+	if (k)
+		deliver_granted(w, source, qp, descs, k);
+	return k;
 }
 
 /* Hands WORKER's frames to a queue pair, wherever it is. */
@@ -141,140 +137,8 @@ static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
 		cross_give(w, queue, qp, descs, n);
 }
 
-static struct ixy_meta *metadata(struct worker *w, const struct ixy_desc *desc)
-{
-	return (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
-}
-
-/* Writes what readers find in the buffer's metadata. Only while no client has the buffer. */
-static void stamp(struct worker *w, struct ixy_desc *desc, uint32_t wire_len, uint64_t realtime_ns)
-{
-	struct ixy_meta *meta = metadata(w, desc);
-
-	meta->rx_timestamp_ns = realtime_ns;
-	meta->rx_wire_len = wire_len;
-	desc->flags |= IXY_DESC_TIMESTAMP;
-}
-
-/* The one counter of a pair that any worker may write, also where it is shown to the client. */
-static void count_no_copy(struct qp *qp)
-{
-	__atomic_fetch_add(&qp->counters[CLIENT_RX_DROP_POOL], 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&qp->drops->rx_dropped_pool, 1, __ATOMIC_RELAXED);
-}
-
-/* Those of the port's monitors who can take a frame now; a drop is counted for the others. */
-struct audience {
-	struct qp *monitors[MAX_MONITORS];
-	unsigned int num;
-	bool promised; /* one of them holds less than its minimum */
-};
-
-static void find_audience(struct worker *w, const struct port_table *table, struct audience *a)
-{
-	a->num = 0;
-	a->promised = false;
-	for (unsigned int i = 0; i < table->num_monitors; i++) {
-		struct qp *qp = table->monitors[i];
-
-		/* what another worker's client can take is decided there */
-		if (qp->worker == w->index && !grantable(w, w, qp, 1))
-			continue;
-		a->promised |=
-			__atomic_load_n(&qp->state->held, __ATOMIC_RELAXED) < qp->state->min_bufs;
-		a->monitors[a->num++] = qp;
-	}
-}
-
-/*
- * A buffer for the copy. What clients were promised is taken only for one of them who lacks it: the copy
- * counts for that client.
- */
-static bool take_for_copy(struct worker *w, const struct audience *a, uint32_t *buf)
-{
-	if (a->num == 0)
-		return false;
-	if ((a->promised || admission_unpromised(w, w)) &&
-	    record_take(&w->record, HOLDER_WORKER, buf, 1))
-		return true;
-	for (unsigned int i = 0; i < a->num; i++)
-		count_no_copy(a->monitors[i]);
-	return false;
-}
-
-/*
- * Copies the frame for those monitors, up to the longest snap length that one has. Returns false when
- * there is nobody to see it, or no buffer for it.
- */
-static bool copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
-                 const struct audience *a, const struct ixy_desc *desc, struct ixy_desc *to)
-{
-	if (!take_for_copy(w, a, &to->buf))
-		return false;
-	to->offset = IXY_DEFAULT_HEADROOM;
-	to->len = desc->len < table->max_snap ? desc->len : (uint16_t)table->max_snap;
-	if (to->len > w->pool->buf_bytes - to->offset)
-		to->len = (uint16_t)(w->pool->buf_bytes - to->offset);
-	to->port = queue->port->index;
-	to->flags = (uint16_t)(desc->flags & (IXY_DESC_HASH | IXY_DESC_OUT | IXY_DESC_VLAN |
-	                                      IXY_DESC_L4_OK | IXY_DESC_IP_OK));
-	if (desc->flags & IXY_DESC_VLAN)
-		metadata(w, to)->rx_vlan = metadata(w, desc)->rx_vlan;
-	if (to->len < desc->len)
-		to->flags |= IXY_DESC_SNAPPED;
-	to->meta = desc->meta;
-	memcpy(pool_data(w->pool, to), pool_data(w->pool, desc), to->len);
-	counter_add(&queue->counters[PORT_RX_COPIES], 1);
-	return true;
-}
-
-static void lend_to_monitors(struct worker *w, struct port_queue *queue,
-                             const struct port_table *table, const struct ixy_desc *desc)
-{
-	for (unsigned int i = 0; i < table->num_monitors; i++)
-		lend(w, queue, table->monitors[i], desc);
-}
-
-/* A copy for the monitors, of which the worker is a holder until it has been lent to all of them. */
-static void show_copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
-                      const struct ixy_desc *desc, uint64_t realtime_ns)
-{
-	struct audience audience;
-	struct ixy_desc shown;
-
-	find_audience(w, table, &audience);
-	if (!copy(w, queue, table, &audience, desc, &shown))
-		return;
-	stamp(w, &shown, desc->len, realtime_ns);
-	for (unsigned int i = 0; i < audience.num; i++)
-		lend(w, queue, audience.monitors[i], &shown);
-	record_leave(&w->record, shown.buf);
-}
-
-/*
- * One frame of a port that has monitors. Returns true when the buffer is still the worker's alone,
- * for @taker to be its sole holder.
- */
-static bool deliver_watched(struct worker *w, struct port_queue *queue,
-                            const struct port_table *table, struct ixy_desc *desc, struct qp *taker,
-                            uint64_t realtime_ns)
-{
-	if (taker && !(taker->state->flags & QP_READONLY)) {
-		show_copy(w, queue, table, desc, realtime_ns);
-		return true;
-	}
-	stamp(w, desc, desc->len, realtime_ns);
-	lend_to_monitors(w, queue, table, desc);
-	if (taker)
-		lend(w, queue, taker, desc);
-	/* the worker leaves; a loan goes on without it */
-	record_leave(&w->record, desc->buf);
-	return false;
-}
-
-/* Delivers frames to several members: those of one burst with the same target go together. */
-static void spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
-                   const struct ixy_desc *descs, unsigned int n)
+void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
+                    const struct ixy_desc *descs, unsigned int n, deliver_hand *hand)
 {
 	uint32_t left = n < 32 ? (1u << n) - 1 : UINT32_MAX;
 
@@ -294,7 +158,7 @@ static void spread(struct worker *w, struct port_queue *queue, struct qp *const 
 				left &= ~(1u << i);
 			}
 		}
-		give(w, queue, qp, same, k, bytes);
+		hand(w, queue, qp, same, k, bytes);
 	}
 }
 
@@ -311,12 +175,45 @@ static struct qp *taker_of(struct worker *w, const struct port_table *table, str
 	return table->slots[desc->meta % INDIRECTION_SLOTS];
 }
 
+/* Frames of one burst, by what is to become of them. */
+struct sorted {
+	unsigned int num;
+	struct ixy_desc descs[BURST];
+	struct qp *takers[BURST];
+};
+
+static void sort_in(struct sorted *to, const struct ixy_desc *desc, struct qp *taker)
+{
+	to->descs[to->num] = *desc;
+	to->takers[to->num++] = taker;
+}
+
+/*
+ * Lent are those that nobody can write to whose port is watched. The order of frames is kept for each
+ * member, and so for each flow; a monitor sees those that are copied first.
+ */
+static void sort(struct worker *w, const struct port_table *table, struct ixy_desc *descs,
+                 unsigned int n, uint64_t realtime_ns, struct sorted *given, struct sorted *lent)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct qp *taker = taker_of(w, table, &descs[i]);
+
+		if (table->num_monitors && (!taker || taker->state->flags & QP_READONLY)) {
+			sort_in(lent, &descs[i], taker);
+		} else if (!taker) {
+			record_put(&w->record, descs[i].buf);
+		} else {
+			if (taker->state->flags & QP_TIMESTAMP)
+				watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+			sort_in(given, &descs[i], taker);
+		}
+	}
+}
+
 void deliver_burst(struct worker *w, struct port_queue *queue, const struct port_table *table,
                    struct ixy_desc *descs, unsigned int n)
 {
-	struct qp *takers[BURST];
-	struct ixy_desc rest[BURST];
-	unsigned int num_rest = 0;
+	struct sorted given, lent;
 	uint64_t bytes = 0, realtime_ns = 0;
 
 	for (unsigned int i = 0; i < n; i++)
@@ -332,42 +229,13 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 	if (table->num_monitors || table->timestamp)
 		realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
 
-	for (unsigned int i = 0; i < n; i++) {
-		struct qp *taker = taker_of(w, table, &descs[i]);
-
-		if (table->num_monitors &&
-		    !deliver_watched(w, queue, table, &descs[i], taker, realtime_ns))
-			continue;
-		if (!taker) {
-			record_put(&w->record, descs[i].buf);
-			continue;
-		}
-		if (taker->state->flags & QP_TIMESTAMP)
-			stamp(w, &descs[i], descs[i].len, realtime_ns);
-		takers[num_rest] = taker;
-		rest[num_rest++] = descs[i];
-	}
-	spread(w, queue, takers, rest, num_rest);
-}
-
-void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct port_table *table,
-                      const struct ixy_desc *descs, unsigned int n)
-{
-	uint64_t realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct ixy_desc desc = descs[i];
-
-		desc.flags = IXY_DESC_OUT;
-		desc.port = queue->port->index;
-		if (record_holder(&w->record, desc.buf) == HOLDER_LENT) {
-			/* somebody reads it already, with metadata of its own */
-			show_copy(w, queue, table, &desc, realtime_ns);
-			continue;
-		}
-		stamp(w, &desc, desc.len, realtime_ns);
-		lend_to_monitors(w, queue, table, &desc);
-	}
+	given.num = lent.num = 0;
+	sort(w, table, descs, n, realtime_ns, &given, &lent);
+	if (table->num_monitors && given.num)
+		watch_copy(w, queue, table, given.descs, given.num, realtime_ns);
+	if (lent.num)
+		watch_lend(w, queue, table, lent.descs, lent.takers, lent.num, realtime_ns);
+	deliver_spread(w, queue, given.takers, given.descs, given.num, give);
 }
 
 unsigned int deliver_room(struct worker *w, const struct port_table *table, unsigned int n)

@@ -13,14 +13,6 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
                    struct ixy_desc *descs, unsigned int n);
 
 /*
- * deliver_outgoing - shows frames that are about to be sent by @queue to the port's monitors
- *
- * The buffers are the queue's already. Lends them where nobody else reads them; copies otherwise.
- */
-void deliver_outgoing(struct worker *w, struct port_queue *queue, const struct port_table *table,
-                      const struct ixy_desc *descs, unsigned int n);
-
-/*
  * deliver_give - hands WORKER's frames, of @source's part of the pool, to one of this worker's pairs
  *
  * The pair is the sole holder afterwards; what it cannot take is freed. @bytes is the sum of the
@@ -30,14 +22,33 @@ void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
                   const struct ixy_desc *descs, uint32_t n, uint64_t bytes);
 
 /*
- * deliver_show - gives a reader, one of this worker's pairs, a place in the loan of a frame, cut to
+ * deliver_grantable - how many of @n buffers of @source's part one of this worker's pairs can be given
+ * now: its ring has room for them, and its share allows them. Counts those that it cannot.
+ */
+uint32_t deliver_grantable(struct worker *w, const struct worker *source, struct qp *qp,
+                           uint32_t n);
+
+/*
+ * deliver_show - gives a reader, one of this worker's pairs, a place in the loan of each frame, cut to
  * its snap length
  *
- * @source is the lender; where it is another worker, the place was made by it. Returns false, and
- * leaves the loan as it was, when the reader has no room.
+ * @source is the lender; where it is another worker, the places were made by it. Returns how many the
+ * reader got, the first ones; the other loans are as they were.
  */
-bool deliver_show(struct worker *w, const struct worker *source, struct qp *qp,
-                  const struct ixy_desc *desc);
+uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *qp,
+                      const struct ixy_desc *descs, uint32_t n);
+
+/* deliver_granted - deliver_show after deliver_grantable has said that there is room for all @n */
+void deliver_granted(struct worker *w, const struct worker *source, struct qp *qp,
+                     const struct ixy_desc *descs, uint32_t n);
+
+/* What becomes of those frames of a burst that have the same taker. @bytes: the sum of their lengths */
+typedef void deliver_hand(struct worker *w, struct port_queue *queue, struct qp *qp,
+                          const struct ixy_desc *descs, uint32_t n, uint64_t bytes);
+
+/* deliver_spread - calls @hand once for each taker, with its frames */
+void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
+                    const struct ixy_desc *descs, unsigned int n, deliver_hand *hand);
 
 /* deliver_room - how many more frames every member of the port could take now, at most @n */
 unsigned int deliver_room(struct worker *w, const struct port_table *table, unsigned int n);

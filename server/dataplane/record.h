@@ -275,18 +275,61 @@ static inline void record_lend(struct record *r, unsigned int reader, uint32_t b
 	record_reader_set(r, reader, buf, true);
 }
 
+/*
+ * record_begin_loans - WORKER, or a device of this worker, the sole holder of each of @descs, becomes
+ * one of the holders of a loan, and has to leave it
+ */
+static inline void record_begin_loans(struct record *r, const struct ixy_desc *descs,
+                                      unsigned int n)
+{
+	const uint16_t one = (uint16_t)(r->worker << 8 | 1);
+	uint16_t *holders = r->holder, *lent = r->lent;
+
+	for (unsigned int i = 0; i < n; i++) {
+		__atomic_store_n(&lent[descs[i].buf], one, __ATOMIC_RELAXED);
+		__atomic_store_n(&holders[descs[i].buf], HOLDER_LENT, __ATOMIC_RELAXED);
+	}
+}
+
+/* record_lend_all - reader number @reader gets a place in each of these loans, which this worker began */
+static inline void record_lend_all(struct record *r, unsigned int reader,
+                                   const struct ixy_desc *descs, unsigned int n)
+{
+	uint64_t *bits = r->readers[reader];
+	uint16_t *lent = r->lent;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t buf = descs[i].buf;
+		uint64_t word = bits[buf / 64] | 1ull << (buf % 64);
+
+		__atomic_store_n(&bits[buf / 64], word, __ATOMIC_RELAXED);
+		__atomic_store_n(&lent[buf], (uint16_t)(lent[buf] + 1), __ATOMIC_RELAXED);
+	}
+}
+
+/* record_borrow_all - a reader of this worker takes the places that another worker lent it */
+static inline void record_borrow_all(struct record *r, unsigned int reader,
+                                     const struct ixy_desc *descs, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		record_reader_set(r, reader, descs[i].buf, true);
+}
+
+/* record_leave_loans - who began these loans is done; a loan that nobody took is at its end */
+static inline void record_leave_loans(struct record *r, const struct ixy_desc *descs,
+                                      unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (record_count_loan(r, descs[i].buf, -1) == 0)
+			record_put(r, descs[i].buf);
+}
+
 /* record_lend_out - a place in the loan for a reader of another worker, which is told of it */
 static inline void record_lend_out(struct record *r, uint32_t buf)
 {
 	record_begin_loan(r, buf);
 	record_count_loan(r, buf, 1);
 	r->loans_out++;
-}
-
-/* record_borrow - a reader of this worker takes the place that another worker lent it */
-static inline void record_borrow(struct record *r, unsigned int reader, uint32_t buf)
-{
-	record_reader_set(r, reader, buf, true);
 }
 
 /*

@@ -2,7 +2,7 @@
 #include "server/dataplane/send.h"
 
 #include "server/dataplane/cross.h"
-#include "server/dataplane/deliver.h"
+#include "server/dataplane/watch.h"
 
 /* A port whose queue had no room for this long is stalled: its frames are dropped, not waited for. */
 #define STALL_NS 10000000u
@@ -41,7 +41,7 @@ void send_frames(struct worker *w, struct port_queue *queue, const struct port_t
 		return;
 	}
 	if (table->num_monitors)
-		deliver_outgoing(w, queue, table, descs, n);
+		watch_outgoing(w, queue, table, descs, n);
 	queue->port->driver->tx_burst(queue, descs, n);
 	counter_add(&queue->counters[PORT_TX_PACKETS], n);
 	counter_add(&queue->counters[PORT_TX_BYTES], bytes);

@@ -1,0 +1,192 @@
+/* watch.c - loans and copies for monitors, a burst at a time */
+#include "server/dataplane/watch.h"
+
+#include <string.h>
+
+#include "server/dataplane/admission.h"
+#include "server/dataplane/cross.h"
+#include "server/dataplane/deliver.h"
+
+/* -- copies ---------------------------------------------------------------------------------------- */
+
+/* How many of a burst's frames each monitor can take, and how many of those it was promised. */
+struct audience {
+	uint32_t room[MAX_MONITORS], promised[MAX_MONITORS];
+	uint32_t most; /* that one of them can take */
+};
+
+static void find_audience(struct worker *w, const struct port_table *table, uint32_t n,
+                          struct audience *a)
+{
+	a->most = 0;
+	for (unsigned int i = 0; i < table->num_monitors; i++) {
+		struct qp *qp = table->monitors[i];
+		uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED);
+
+		/* what another worker's client can take is decided there */
+		a->room[i] = qp->worker == w->index ? deliver_grantable(w, w, qp, n) : n;
+		a->promised[i] = qp->state->min_bufs > held ? qp->state->min_bufs - held : 0;
+		if (a->room[i] > a->most)
+			a->most = a->room[i];
+	}
+}
+
+/* The one counter of a pair that any worker may write, also where it is shown to the client. */
+static void count_no_copy(struct qp *qp)
+{
+	__atomic_fetch_add(&qp->counters[CLIENT_RX_DROP_POOL], 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&qp->drops->rx_dropped_pool, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * A buffer for the copy of frame @index. What clients were promised is taken only for one of them who
+ * lacks it: the copy counts for that client.
+ */
+static bool take_for_copy(struct worker *w, const struct port_table *table,
+                          const struct audience *a, uint32_t index, uint32_t *buf)
+{
+	bool promised = false;
+
+	for (unsigned int i = 0; i < table->num_monitors; i++)
+		promised |= index < a->room[i] && index < a->promised[i];
+	if ((promised || admission_unpromised(w, w)) &&
+	    record_take(&w->record, HOLDER_WORKER, buf, 1))
+		return true;
+	for (unsigned int i = 0; i < table->num_monitors; i++)
+		if (index < a->room[i])
+			count_no_copy(table->monitors[i]);
+	return false;
+}
+
+static struct ixy_meta *metadata(const struct worker *w, const struct ixy_desc *desc)
+{
+	return (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
+}
+
+/* Copies a frame into the buffer of @to, up to the longest snap length that a monitor has. */
+static void copy(const struct worker *w, const struct port_queue *queue,
+                 const struct port_table *table, const struct ixy_desc *desc, struct ixy_desc *to)
+{
+	to->offset = IXY_DEFAULT_HEADROOM;
+	to->len = desc->len < table->max_snap ? desc->len : (uint16_t)table->max_snap;
+	if (to->len > w->pool->buf_bytes - to->offset)
+		to->len = (uint16_t)(w->pool->buf_bytes - to->offset);
+	to->port = queue->port->index;
+	to->flags = (uint16_t)(desc->flags & (IXY_DESC_HASH | IXY_DESC_OUT | IXY_DESC_VLAN |
+	                                      IXY_DESC_L4_OK | IXY_DESC_IP_OK));
+	if (desc->flags & IXY_DESC_VLAN)
+		metadata(w, to)->rx_vlan = metadata(w, desc)->rx_vlan;
+	if (to->len < desc->len)
+		to->flags |= IXY_DESC_SNAPPED;
+	to->meta = desc->meta;
+	memcpy(pool_data(w->pool, to), pool_data(w->pool, desc), to->len);
+}
+
+/* -- loans ----------------------------------------------------------------------------------------- */
+
+static void note_delivered(struct worker *w, const struct ixy_desc *descs, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		w->record.delivered[descs[i].buf] =
+			(struct delivered){descs[i].offset, descs[i].len};
+}
+
+/* Lends frames, whose loans have begun, to a reader, wherever it is. */
+static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
+                 const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
+{
+	(void)bytes;
+	if (!qp)
+		return;
+	if (qp->worker == w->index) {
+		deliver_show(w, w, qp, descs, n);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		cross_lend(w, queue, qp, &descs[i]);
+}
+
+static void lend_to_monitors(struct worker *w, struct port_queue *queue,
+                             const struct port_table *table, const struct ixy_desc *descs,
+                             unsigned int n)
+{
+	record_begin_loans(&w->record, descs, n);
+	note_delivered(w, descs, n);
+	for (unsigned int i = 0; i < table->num_monitors; i++)
+		lend(w, queue, table->monitors[i], descs, n, 0);
+}
+
+void watch_lend(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                struct ixy_desc *descs, struct qp *const *takers, unsigned int n,
+                uint64_t realtime_ns)
+{
+	for (unsigned int i = 0; i < n; i++)
+		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+	lend_to_monitors(w, queue, table, descs, n);
+	if (table->num_members <= 1)
+		lend(w, queue, table->single, descs, n, 0);
+	else
+		deliver_spread(w, queue, takers, descs, n, lend);
+	/* the worker leaves; the loans go on without it */
+	record_leave_loans(&w->record, descs, n);
+}
+
+void watch_copy(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                const struct ixy_desc *descs, unsigned int n, uint64_t realtime_ns)
+{
+	struct audience audience;
+	struct ixy_desc copies[BURST];
+	uint32_t of[BURST]; /* of which frame each is the copy */
+	unsigned int num = 0;
+
+	find_audience(w, table, n, &audience);
+	for (uint32_t i = 0; i < audience.most; i++) {
+		if (!take_for_copy(w, table, &audience, i, &copies[num].buf))
+			continue;
+		copy(w, queue, table, &descs[i], &copies[num]);
+		watch_stamp(w, &copies[num], descs[i].len, realtime_ns);
+		of[num++] = i;
+	}
+	counter_add(&queue->counters[PORT_RX_COPIES], num);
+	record_begin_loans(&w->record, copies, num);
+	note_delivered(w, copies, num);
+	for (unsigned int i = 0; i < table->num_monitors; i++) {
+		struct qp *qp = table->monitors[i];
+		uint32_t k = num;
+
+		while (k && of[k - 1] >= audience.room[i])
+			k--;
+		if (qp->worker != w->index)
+			lend(w, queue, qp, copies, k, 0);
+		else if (k)
+			deliver_granted(w, w, qp, copies, k);
+	}
+	record_leave_loans(&w->record, copies, num);
+}
+
+void watch_outgoing(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                    const struct ixy_desc *descs, unsigned int n)
+{
+	struct ixy_desc sole[BURST], read[BURST];
+	unsigned int num_sole = 0, num_read = 0;
+	uint64_t realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct ixy_desc desc = descs[i];
+
+		desc.flags = IXY_DESC_OUT;
+		desc.port = queue->port->index;
+		if (record_holder(&w->record, desc.buf) == HOLDER_LENT) {
+			/* somebody reads it already, with metadata of its own */
+			read[num_read++] = desc;
+			continue;
+		}
+		watch_stamp(w, &desc, desc.len, realtime_ns);
+		sole[num_sole++] = desc;
+	}
+	if (num_read)
+		watch_copy(w, queue, table, read, num_read, realtime_ns);
+	/* the device stays one of the holders */
+	if (num_sole)
+		lend_to_monitors(w, queue, table, sole, num_sole);
+}
