@@ -83,6 +83,9 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 	}
 	if (n > FREE_BUDGET)
 		n = FREE_BUDGET;
+	if (CHECKED && st->flags & QP_READONLY)
+		own = taken = record_readers_done(&w->record, st->reader, qp->free_ring,
+		                                  st->free_head, mask, n);
 	for (; taken < n; taken++) {
 		uint32_t buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
 		                               __ATOMIC_RELAXED);
@@ -204,6 +207,43 @@ static unsigned int take_plain(struct worker *w, const struct qp *qp,
 }
 
 /*
+ * The same for a member that cannot write: what it has alone, or in a loan, and sends as it was given.
+ * (What it was given lies inside its buffer.)
+ */
+static unsigned int take_verdicts(struct worker *w, const struct qp *qp,
+                                  const struct port_queue *queue, const struct ixy_desc *descs,
+                                  unsigned int n, uint64_t *bytes)
+{
+	struct record *r = &w->record;
+	const uint16_t own = qp->state->holder, to = queue->holder;
+	const unsigned int reader = qp->state->reader;
+	const uint32_t min = queue->port->min_frame_bytes, max = queue->port->max_frame_bytes;
+	uint64_t sum = 0;
+	unsigned int k = 0;
+
+	for (; k < n; k++) {
+		const struct ixy_desc desc = descs[k];
+		struct delivered was;
+
+		if (desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= r->num_bufs ||
+		    desc.len < min || desc.len > max)
+			break;
+		was = r->delivered[desc.buf];
+		if (desc.offset != was.offset || desc.len != was.len)
+			break;
+		if (!record_move_from(r->holder, desc.buf, own, to)) {
+			if (record_holder(r, desc.buf) != HOLDER_LENT ||
+			    !record_reader_has(r, reader, desc.buf))
+				break;
+			record_reader_to_device(r, reader, desc.buf, false);
+		}
+		sum += desc.len;
+	}
+	*bytes = sum;
+	return k;
+}
+
+/*
  * @n frames for one port, for which it has room (or which are to be dropped). Returns how many were
  * consumed: all, or fewer when one broke a rule, or has to wait until it can be passed on. Moves those
  * that are sent to the front of @descs.
@@ -218,6 +258,8 @@ static unsigned int send_run(struct worker *w, struct qp *qp, struct port_queue 
 
 	if (!discard && !(qp->state->flags & QP_READONLY))
 		taken = take_plain(w, qp, queue, descs, n, &bytes);
+	else if (!discard && !(qp->state->flags & QP_MONITOR) && queue->worker == w->index)
+		taken = take_verdicts(w, qp, queue, descs, n, &bytes);
 	own = k = taken;
 	for (; taken < n; taken++) {
 		const struct ixy_desc *desc = &descs[taken];

@@ -100,14 +100,17 @@ void deliver_granted(struct worker *w, const struct worker *source, struct qp *q
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct ixy_desc desc = descs[i];
+		ring[(tail + i) & mask] = descs[i];
+		bytes += descs[i].len;
+	}
+	for (uint32_t i = 0; st->snap_len && i < n; i++) {
+		struct ixy_desc *desc = &ring[(tail + i) & mask];
 
-		if (st->snap_len && desc.len > st->snap_len) {
-			desc.len = (uint16_t)st->snap_len;
-			desc.flags |= IXY_DESC_SNAPPED;
-		}
-		bytes += desc.len;
-		ring[(tail + i) & mask] = desc;
+		if (descs[i].len <= st->snap_len)
+			continue;
+		desc->len = (uint16_t)st->snap_len;
+		desc->flags |= IXY_DESC_SNAPPED;
+		bytes -= descs[i].len - st->snap_len;
 	}
 	if (source == w)
 		record_lend_all(&w->record, st->reader, descs, n);
@@ -188,8 +191,14 @@ static void sort_in(struct sorted *to, const struct ixy_desc *desc, struct qp *t
 	to->takers[to->num++] = taker;
 }
 
+/* Are frames for @taker lent, on a port that is watched? Nobody can write to them. */
+static bool is_lent(const struct qp *taker)
+{
+	return !taker || taker->state->flags & QP_READONLY;
+}
+
 /*
- * Lent are those that nobody can write to whose port is watched. The order of frames is kept for each
+ * Sorts frames by what is to become of them, those of a watched port into two kinds. The order of frames is kept for each
  * member, and so for each flow; a monitor sees those that are copied first.
  */
 static void sort(struct worker *w, const struct port_table *table, struct ixy_desc *descs,
@@ -198,7 +207,7 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 	for (unsigned int i = 0; i < n; i++) {
 		struct qp *taker = taker_of(w, table, &descs[i]);
 
-		if (table->num_monitors && (!taker || taker->state->flags & QP_READONLY)) {
+		if (table->num_monitors && is_lent(taker)) {
 			sort_in(lent, &descs[i], taker);
 		} else if (!taker) {
 			record_put(&w->record, descs[i].buf);
@@ -229,6 +238,10 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 	if (table->num_monitors || table->timestamp)
 		realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
 
+	if (table->num_monitors && table->num_members <= 1 && is_lent(table->single)) {
+		watch_lend(w, queue, table, descs, NULL, n, realtime_ns);
+		return;
+	}
 	given.num = lent.num = 0;
 	sort(w, table, descs, n, realtime_ns, &given, &lent);
 	if (table->num_monitors && given.num)

@@ -212,13 +212,15 @@ static inline void record_device_done_all(struct record *r, const struct ixy_des
 {
 	uint32_t *stack = r->free_stack, num_free = r->num_free;
 	const uint32_t first = r->first, num_own = r->num_own;
-	uint16_t *holders = r->holder;
+	const uint16_t last =
+		(uint16_t)(r->worker << 8 | 1); /* the one place left in a loan of ours */
+	uint16_t *holders = r->holder, *lents = r->lent;
 
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t buf = descs[i].buf;
+		bool lent = __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
 
-		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) != HOLDER_LENT &&
-		    buf - first < num_own) {
+		if (buf - first < num_own && (!lent || lents[buf] == last)) {
 			__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
 			stack[num_free++] = buf;
 		} else {
@@ -305,6 +307,47 @@ static inline void record_lend_all(struct record *r, unsigned int reader,
 		__atomic_store_n(&bits[buf / 64], word, __ATOMIC_RELAXED);
 		__atomic_store_n(&lent[buf], (uint16_t)(lent[buf] + 1), __ATOMIC_RELAXED);
 	}
+}
+
+/*
+ * record_readers_done - record_reader_done for those ids of a ring, from entry @at on, that reader number
+ * @reader has in loans of this worker's
+ *
+ * The ring is a client's: each entry is read once. Returns how many it did, at most @n; the next one is
+ * something else, of which nothing was changed.
+ */
+static inline uint32_t record_readers_done(struct record *r, unsigned int reader,
+                                           const uint32_t *ring, uint32_t at, uint32_t mask,
+                                           uint32_t n)
+{
+	uint64_t *bits = r->readers[reader];
+	uint16_t *lents = r->lent, *holders = r->holder;
+	uint32_t *stack = r->free_stack, num_free = r->num_free, i;
+	const uint32_t num_bufs = r->num_bufs, first = r->first, num_own = r->num_own;
+	const unsigned int lender = r->worker;
+
+	for (i = 0; i < n; i++) {
+		uint32_t buf = __atomic_load_n(&ring[(at + i) & mask], __ATOMIC_RELAXED);
+		uint64_t word, bit = 1ull << (buf % 64);
+		uint16_t lent;
+
+		if (buf >= num_bufs)
+			break;
+		word = bits[buf / 64];
+		lent = lents[buf];
+		if (!(word & bit) || lent >> 8 != lender || (lent & 0xff) == 0)
+			break;
+		if ((lent & 0xff) == 1 && buf - first >= num_own)
+			break;
+		__atomic_store_n(&bits[buf / 64], word & ~bit, __ATOMIC_RELAXED);
+		__atomic_store_n(&lents[buf], (uint16_t)(lent - 1), __ATOMIC_RELAXED);
+		if ((lent & 0xff) == 1) {
+			__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
+			stack[num_free++] = buf;
+		}
+	}
+	r->num_free = num_free;
+	return i;
 }
 
 /* record_borrow_all - a reader of this worker takes the places that another worker lent it */

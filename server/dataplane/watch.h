@@ -37,7 +37,8 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 
 /*
  * watch_lend - lends @n frames (<= BURST) that are WORKER's to the monitors and, each, to its taker,
- * a read-only pair (or NULL: nobody). They are lent or free afterwards.
+ * a read-only pair (or NULL: nobody). They are lent or free afterwards. @takers is not looked at where
+ * the port has one member or none.
  */
 void watch_lend(struct worker *w, struct port_queue *queue, const struct port_table *table,
                 struct ixy_desc *descs, struct qp *const *takers, unsigned int n,
