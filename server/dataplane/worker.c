@@ -16,7 +16,10 @@
 #include "server/dataplane/snapshot.h"
 #include "server/dataplane/wake.h"
 
-#define SPIN_NS     50000u      /* rounds without work for this long, then sleep */
+/* Rounds without work for this long, then sleep: between these, see adapt_spin(). */
+#define MOST_SPIN_NS  50000u
+#define LEAST_SPIN_NS 2000u
+
 #define STARVED_NS  1000000u    /* somebody waits for buffers, and giving back need not ring */
 #define PATIENCE_NS 1000000000u /* how long a file waits for a client that does not read */
 #define BLOCKED_NS  200000u     /* a file waits for room in a client's ring, which does not ring */
@@ -45,6 +48,7 @@ int worker_init(struct worker *w)
 		if (worker_watch_device(w, w->queues[i]))
 			return -1;
 	fast_clock_init(&w->clock);
+	w->spin_ns = MOST_SPIN_NS;
 	return 0;
 }
 
@@ -253,6 +257,19 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/*
+ * How long to spin next time: longer if the sleep was so short that spinning would have seen its end,
+ * shorter otherwise, as KVM does for an idle virtual CPU (Linux, Documentation/virt/kvm/halt-polling.rst).
+ * Frames that come in bursts, further apart than the longest spin, cost no spin then.
+ */
+static void adapt_spin(struct worker *w, uint64_t slept_ns)
+{
+	if (slept_ns <= MOST_SPIN_NS)
+		w->spin_ns = w->spin_ns < MOST_SPIN_NS / 2 ? 2 * w->spin_ns : MOST_SPIN_NS;
+	else
+		w->spin_ns = w->spin_ns > 2 * LEAST_SPIN_NS ? w->spin_ns / 2 : LEAST_SPIN_NS;
+}
+
 static void idle(struct worker *w, const struct tables *tables, uint64_t wake_due_ns)
 {
 	uint64_t due;
@@ -260,7 +277,7 @@ static void idle(struct worker *w, const struct tables *tables, uint64_t wake_du
 	if (w->idle_since_ns == 0)
 		w->idle_since_ns = w->now_ns;
 	cpu_relax();
-	if (!w->adaptive || w->now_ns - w->idle_since_ns < SPIN_NS)
+	if (!w->adaptive || w->now_ns - w->idle_since_ns < w->spin_ns)
 		return;
 	due = earlier(ports_due_ns(w), wake_due_ns);
 	due = earlier(due, cross_due_ns(w));
@@ -269,6 +286,7 @@ static void idle(struct worker *w, const struct tables *tables, uint64_t wake_du
 	if (due <= w->now_ns)
 		return;
 	worker_sleep(w, tables, due);
+	adapt_spin(w, fast_clock_now(&w->clock) - w->now_ns);
 	w->idle_since_ns = 0;
 	w->slept = true;
 }

@@ -72,6 +72,7 @@ struct worker {
 	uint64_t counters[SERVER_NUM_COUNTERS];
 	uint64_t last_ask_ns;   /* when it last asked the other workers for buffers */
 	uint64_t idle_since_ns; /* 0: busy in this round */
+	uint64_t spin_ns;       /* how long it looks on when there is nothing, before it sleeps */
 	bool slept;             /* in the round before */
 	bool starving;          /* in this round a client could not be granted what it asked for */
 

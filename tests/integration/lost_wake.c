@@ -7,9 +7,11 @@
  * than one thing under way here, and nobody else to help: an empty buffer is waited for, sent, seen
  * to be taken by the server, and received by a monitor of the port, by ixy_wait() without a timeout.
  * In between are pauses of random length, most of them such that the next step falls into the moment
- * in which the worker goes to sleep (50 us after its last work), or this side does. And half of the
+ * in which the worker goes to sleep (2 to 50 us after its last work), or this side does. And half of the
  * time, what is published stands in the store buffer behind stores that take long, as it does in a
  * program that has just written its frame: that is what a fence is there for.
+ *
+ * At the end it says "ended", and stays attached until SIGTERM, so that the server can be asked.
  *
  * A thread watches. A step that has not ended after two seconds, although what it waits for is
  * there, or although the server sleeps and has something to do, has lost its wake-up.
@@ -17,6 +19,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +37,7 @@
 #define LOST_NS      2000000000u
 #define STUCK_NS     20000000000u /* with no reason to be seen: the machine, or something unforeseen */
 #define AIM_NS       2000u        /* how well we know when the worker falls asleep */
-#define WORKER_SPINS 50000u       /* SPIN_NS of server/dataplane/worker.c */
+#define WORKER_SPINS 50000u       /* MOST_SPIN_NS of server/dataplane/worker.c */
 
 enum step {
 	STEP_ALLOC, /* ixy_wait for an empty buffer */
@@ -148,7 +151,7 @@ static void pause_before_publishing(struct test *t, unsigned int place)
 	case 5:
 	case 6:
 	case 7:
-		pause_ns(WORKER_SPINS * 9 / 10 + random_below(t, WORKER_SPINS / 4));
+		pause_ns(random_below(t, WORKER_SPINS * 5 / 4));
 		break;
 	default:
 		pause_ns(asleep > AIM_NS ? asleep - AIM_NS + random_below(t, AIM_NS) : asleep);
@@ -352,6 +355,12 @@ static struct ixy_client *attach(const char *name, struct ixy_attach_opts *opts)
 	return client;
 }
 
+static void end_well(int signal_number)
+{
+	(void)signal_number;
+	_exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	struct ixy_attach_opts sender = IXY_ATTACH_OPTS_INIT, monitor = IXY_ATTACH_OPTS_INIT;
@@ -389,11 +398,14 @@ int main(int argc, char **argv)
 		die("pthread_create", EAGAIN);
 	pthread_detach(watcher);
 
+	signal(SIGTERM, end_well);
 	for (end = now_ns() + strtoull(argv[3], NULL, 0) * 1000000000u; now_ns() < end;)
 		go_round(&t);
 	for (enum step step = 0; step < STEP_OTHER; step++)
 		printf("%8llu times: %s\n", (unsigned long long)t.done[step], step_names[step]);
+	puts("ended");
 	fflush(stdout);
 	/* the watcher looks at the lanes: the process ends with them in place */
-	_exit(0);
+	while (pause())
+		;
 }
