@@ -104,8 +104,10 @@ void vfio_user_close_fds(struct vfio_user_message *message);
 int vfio_dma_map(struct vfio_dma *dma, uint64_t address, uint64_t bytes, int fd, uint64_t offset,
                  bool readable, bool writable);
 int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool all);
-/* The memory behind a range of addresses, if all of it is mapped in one piece for that */
-uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t bytes,
+/* Whether all of these addresses are mapped for that, in one range or in several */
+bool vfio_dma_mapped(const struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool for_write);
+/* The memory at @address, or NULL; *@bytes becomes how many of them are there in one piece. */
+uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t *bytes,
                         bool for_write);
 
 #endif

@@ -94,7 +94,8 @@ static void remove_range(struct vfio_dma *dma, unsigned int at)
 
 int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool all)
 {
-	unsigned int at;
+	uint64_t last = address + (bytes - 1);
+	unsigned int at, end;
 
 	if (all) {
 		while (dma->num_ranges)
@@ -103,29 +104,52 @@ int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool 
 		*dma = (struct vfio_dma){0};
 		return 0;
 	}
-	if (!bytes || address + (bytes - 1) < address)
+	if (!bytes || last < address)
 		return EINVAL;
-	/* whole ranges only */
+	/* whole ranges only, and nothing is done where one would be cut */
 	at = find(dma, address);
-	if (at == dma->num_ranges || dma->ranges[at].address < address)
-		return ENOENT;
-	while (at < dma->num_ranges && dma->ranges[at].address <= address + (bytes - 1)) {
-		if (dma->ranges[at].address + (dma->ranges[at].bytes - 1) > address + (bytes - 1))
-			return EINVAL;
+	end = find(dma, last);
+	if (at < dma->num_ranges && dma->ranges[at].address < address)
+		return EINVAL;
+	if (end < dma->num_ranges && dma->ranges[end].address <= last &&
+	    dma->ranges[end].address + (dma->ranges[end].bytes - 1) > last)
+		return EINVAL;
+	/* none at all is no error: as with the kernel, QEMU empties an address space by halves */
+	while (at < dma->num_ranges && dma->ranges[at].address <= last)
 		remove_range(dma, at);
-	}
 	return 0;
 }
 
-uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t bytes,
+uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t *bytes,
                         bool for_write)
 {
 	unsigned int at = find(dma, address);
-	const struct vfio_dma_range *range = &dma->ranges[at];
+	const struct vfio_dma_range *range;
+	uint64_t left;
 
-	if (!bytes || at == dma->num_ranges || range->address > address || !range->memory ||
-	    bytes > range->bytes - (address - range->address) ||
+	if (!*bytes || at == dma->num_ranges)
+		return NULL;
+	range = &dma->ranges[at];
+	if (range->address > address || !range->memory ||
 	    !(for_write ? range->writable : range->readable))
 		return NULL;
+	left = range->bytes - (address - range->address);
+	if (*bytes > left)
+		*bytes = left;
 	return range->memory + (address - range->address);
+}
+
+bool vfio_dma_mapped(const struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool for_write)
+{
+	uint64_t piece;
+
+	if (!bytes || address + (bytes - 1) < address)
+		return false;
+	/* behind the guest's IOMMU each page is a range of its own */
+	for (; bytes; address += piece, bytes -= piece) {
+		piece = bytes;
+		if (!vfio_dma_reach(dma, address, &piece, for_write))
+			return false;
+	}
+	return true;
 }
