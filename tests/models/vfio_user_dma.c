@@ -1,5 +1,6 @@
 /* vfio_user_dma.c - which addresses of the client's machine the device reaches, and where they are here */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,12 +30,16 @@ static int map_memory(struct vfio_dma_range *range, int fd, uint64_t offset)
 	int protection = (range->readable ? PROT_READ : 0) | (range->writable ? PROT_WRITE : 0);
 	struct stat file;
 	void *memory;
+	int seals;
 
 	if (fd < 0)
 		return 0; /* memory that only messages would reach: the device does not */
-	/* an access behind the end of the file would end this process */
+	/* an access behind the end of the file would end this process: it must not become shorter either */
 	if (fstat(fd, &file))
 		return errno;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return EPERM;
 	if (offset > (uint64_t)file.st_size || range->bytes > (uint64_t)file.st_size - offset)
 		return EINVAL;
 	memory = mmap(NULL, range->bytes, protection, MAP_SHARED, fd, (off_t)offset);
@@ -46,7 +51,7 @@ static int map_memory(struct vfio_dma_range *range, int fd, uint64_t offset)
 
 static int make_room(struct vfio_dma *dma)
 {
-	unsigned int capacity = dma->capacity ? 2 * dma->capacity : 64;
+	unsigned int capacity = dma->capacity ? 2 * dma->capacity : 64; /* powers of two */
 	struct vfio_dma_range *ranges;
 
 	if (dma->num_ranges < dma->capacity)
