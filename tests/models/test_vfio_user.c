@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "tests/models/test_vfio_user.h"
@@ -100,6 +101,7 @@ static void sizes_that_cannot_be_end_the_connection(void)
 	static const uint32_t sizes[] = {
 		0, 1, HEADER - 1, HEADER + VFIO_USER_MAX_BODY + 1, 1u << 31, UINT32_MAX};
 	static const uint8_t zeroes[64];
+	static uint8_t many[VFIO_USER_MAX_BODY + 1];
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		begin();
@@ -108,6 +110,13 @@ static void sizes_that_cannot_be_end_the_connection(void)
 		CHECK_EQ(client_answer(&client), ENDED);
 		end();
 	}
+	/* one byte too many, which is there: what lies behind the body must not become it */
+	begin();
+	memset(many, sizeof(many) & 0xFF, sizeof(many));
+	client_send_as(&client, HEADER + sizeof(many), 0, VFIO_USER_GET_INFO, NULL, 0);
+	client_send(&client, many, sizeof(many), NULL, 0);
+	CHECK(!client_serve(&client));
+	end();
 	begin();
 	client_send_as(&client, HEADER, 2, VFIO_USER_GET_INFO, NULL, 0); /* no such type */
 	CHECK(!client_serve(&client));
@@ -117,7 +126,20 @@ static void sizes_that_cannot_be_end_the_connection(void)
 static void half_messages_end_the_connection(void)
 {
 	const struct vfio_user_header header = {1, VFIO_USER_REGION_READ, HEADER + 16, 0, 0};
+	const struct vfio_user_device device = {0};
+	struct timeval receive = {0}, send = {0};
+	socklen_t bytes_of = sizeof(receive);
+	int pair[2];
 
+	/* how long the server itself would wait; the test's own clients make that shorter */
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	vfio_user_open(&client.server, pair[0], &device);
+	CHECK(!getsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &receive, &bytes_of) &&
+	      !getsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &send, &bytes_of));
+	CHECK_EQ(receive.tv_sec, VFIO_USER_PATIENCE_S);
+	CHECK_EQ(send.tv_sec, VFIO_USER_PATIENCE_S);
+	vfio_user_close(&client.server);
+	close(pair[1]);
 	/* cut anywhere; the client stays and says nothing more, or goes */
 	for (size_t bytes = 1; bytes < HEADER + 16; bytes++) {
 		uint8_t message[HEADER + 16] = {0};
@@ -134,7 +156,7 @@ static void half_messages_end_the_connection(void)
 
 static void client_that_reads_no_answers_is_given_up(void)
 {
-	const struct body_region access = {0, VFIO_PCI_BAR0_REGION_INDEX, STUB_BAR_BYTES};
+	const struct body_region access = {0, VFIO_PCI_BAR0_REGION_INDEX, VFIO_USER_MAX_ACCESS};
 	unsigned int sent = 0;
 
 	begin();
@@ -171,7 +193,7 @@ static void accesses_outside_of_a_region_are_refused(void)
 		{1ull << 32, 0, 4}, /* a cast would make it 0 */
 		{0, 0, VFIO_USER_MAX_ACCESS + 1},
 		{0, 0, UINT32_MAX},
-		{STUB_BAR_BYTES / 2 - 1, VFIO_PCI_CONFIG_REGION_INDEX, 2},
+		{STUB_CONFIG_BYTES - 1, VFIO_PCI_CONFIG_REGION_INDEX, 2},
 		{0, VFIO_PCI_BAR2_REGION_INDEX, 4},
 		{0, VFIO_PCI_NUM_REGIONS, 4},
 		{0, UINT32_MAX, 4},
@@ -234,6 +256,7 @@ static void interrupts_that_could_stop_us_are_refused(void)
 {
 	static const struct body_irqs sets[] = {
 		{20, TRIGGER_EVENTFD, MSIX, VFIO_USER_MAX_VECTORS, 1},
+		{20, TRIGGER_EVENTFD, MSIX, UINT32_MAX, 1},
 		{20, TRIGGER_EVENTFD, MSIX, UINT32_MAX, 2},
 		{20, TRIGGER_EVENTFD, MSIX, 1, UINT32_MAX},
 		{20, TRIGGER_EVENTFD, MSIX, 0, 2}, /* and one descriptor */
@@ -255,6 +278,7 @@ static void interrupts_that_could_stop_us_are_refused(void)
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 		CHECK_EQ(client_ask_fds(&client, VFIO_USER_SET_IRQS, &sets[i], 20, &event, 1),
 		         EINVAL);
+	CHECK_EQ(client_ask(&client, VFIO_USER_SET_IRQS, &sets[3], 20), EINVAL);
 	CHECK_EQ(client_ask_fds(&client, VFIO_USER_SET_IRQS, &good, 20, other + 1, 1), EINVAL);
 	CHECK_EQ(client.server.vectors[0], -1);
 	/* a counter that is full would block a writer who waits */

@@ -19,7 +19,7 @@ static uint64_t region_bytes(void *context, uint32_t region)
 {
 	(void)context;
 	if (region == VFIO_PCI_CONFIG_REGION_INDEX)
-		return STUB_BAR_BYTES / 2;
+		return STUB_CONFIG_BYTES;
 	return region == VFIO_PCI_BAR0_REGION_INDEX ? STUB_BAR_BYTES : 0;
 }
 

@@ -8,9 +8,9 @@
 #include "tests/models/vfio_user.h"
 
 enum {
-	STUB_BAR_BYTES =
-		8192, /* region 0; the configuration space is half of it, there are no others */
-	CLIENT_MAX_FDS = 253, /* the kernel's SCM_MAX_FD */
+	STUB_BAR_BYTES = 2 * VFIO_USER_MAX_ACCESS, /* region 0 */
+	STUB_CONFIG_BYTES = 4096,                  /* the only other one */
+	CLIENT_MAX_FDS = 253,                      /* the kernel's SCM_MAX_FD */
 	CLIENT_PATIENCE_MS = 50,
 	ENDED = -1,   /* instead of an answer's errno: the server has ended the connection */
 	NOTHING = -2, /* there is no answer */
@@ -18,7 +18,7 @@ enum {
 
 /* The device: its regions, and whether it was ever called for something outside of them */
 struct stub {
-	uint8_t bar[STUB_BAR_BYTES], config[STUB_BAR_BYTES / 2];
+	uint8_t bar[STUB_BAR_BYTES], config[STUB_CONFIG_BYTES];
 	unsigned int num_accesses, num_outside, num_resets;
 };
 
