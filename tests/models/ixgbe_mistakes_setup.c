@@ -84,7 +84,7 @@ static void wants_the_head_written_back(struct rig *r)
 	rig_tx_enable(r, 1);
 }
 
-static void enables_with_a_tail(struct rig *r)
+static void enables_an_rx_ring_with_a_head(struct rig *r)
 {
 	rig_start(r, 1);
 	rig_rx_ring(r, 1);
@@ -239,6 +239,66 @@ static void spreads_over_queues_while_running(struct rig *r)
 	set(r, R_MRQC, MRQC_RSS | MRQC_IPV4);
 }
 
+static void reads_half_a_register(struct rig *r)
+{
+	get(r, R_CTRL + 2);
+}
+
+static void moves_a_running_ring_far_away(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, tx_register(0, Q_BAH), 1);
+}
+
+static void sets_the_head_of_a_running_ring(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, rx_register(0, Q_HEAD), 0);
+}
+
+static void ring_without_a_length(struct rig *r)
+{
+	rig_start(r, 1);
+	rig_rx_ring(r, 1);
+	set(r, rx_register(1, Q_LEN), 0);
+	rig_rx_enable(r, 1);
+}
+
+static void buffers_that_are_too_large(struct rig *r)
+{
+	rig_start(r, 1);
+	rig_rx_ring(r, 1);
+	set(r, rx_register(1, Q_SRRCTL), SRRCTL_ADVANCED | 17);
+	rig_rx_enable(r, 1);
+}
+
+static void enables_an_rx_ring_again_as_it_was(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, rx_register(0, Q_DCTL), 0);
+	rig_wait_for(r, rx_register(0, Q_DCTL), DCTL_ENABLE, 0);
+	rig_rx_enable(r, 0);
+}
+
+static void enables_a_tx_ring_again_as_it_was(struct rig *r)
+{
+	rig_start(r, 1);
+	ixgbe_model_set_cable(r->m, false); /* what is in the ring stays there */
+	rig_tx_write(r, 0, 0, 60);
+	set(r, tx_register(0, Q_TAIL), 1);
+	set(r, tx_register(0, Q_DCTL), 0);
+	rig_wait_for(r, tx_register(0, Q_DCTL), DCTL_ENABLE, 0);
+	rig_tx_enable(r, 0);
+}
+
+static void high_interrupts_before_ivar(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	set(r, R_GPIE, GPIE_MSIX_MODE);
+	set(r, R_EIMS_EX + 4, 1);
+}
+
 const struct mistake mistakes_setup[] = {
 	MISTAKE("access", reads_outside),
 	MISTAKE("reset-wait", touches_registers_during_reset),
@@ -250,7 +310,7 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("ring-shape", misaligned_ring),
 	MISTAKE("ring-shape", odd_ring_length),
 	MISTAKE("ring-unmapped", ring_outside_of_memory),
-	MISTAKE("ring-empty", enables_with_a_tail),
+	MISTAKE("ring-empty", enables_an_rx_ring_with_a_head),
 	MISTAKE("ring-empty", enables_a_tx_ring_with_a_head),
 	MISTAKE("descriptor-type", legacy_rx_descriptors),
 	MISTAKE("buffer-size", no_buffer_size),
@@ -272,6 +332,14 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("queue-enabled", moves_a_ring_that_is_not_off_yet),
 	MISTAKE("queue-enabled", enables_a_queue_that_is_not_off_yet),
 	MISTAKE("rx-running", spreads_over_queues_while_running),
+	MISTAKE("access", reads_half_a_register),
+	MISTAKE("queue-enabled", moves_a_running_ring_far_away),
+	MISTAKE("queue-enabled", sets_the_head_of_a_running_ring),
+	MISTAKE("ring-shape", ring_without_a_length),
+	MISTAKE("buffer-size", buffers_that_are_too_large),
+	MISTAKE("ring-empty", enables_an_rx_ring_again_as_it_was),
+	MISTAKE("ring-empty", enables_a_tx_ring_again_as_it_was),
+	MISTAKE("irq-setup", high_interrupts_before_ivar),
 };
 
 const unsigned int num_mistakes_setup = sizeof(mistakes_setup) / sizeof(mistakes_setup[0]);

@@ -1,12 +1,12 @@
 /* ixgbe_mistakes_traffic.c - what a driver can do wrong with tails, descriptors and buffers */
 #include "tests/models/ixgbe_mistakes.h"
 
+static const uint8_t broadcast[60] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+
 static void takes_an_rx_ring_away(struct rig *r)
 {
-	static const uint8_t frame[60] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
-
 	rig_start(r, 1);
-	ixgbe_model_receive(r->m, frame, sizeof(frame));
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
 	rig_wait(r, 1);
 	r->hidden_bytes = 0x8000;
 	set(r, rx_register(0, Q_TAIL), 0);
@@ -35,15 +35,13 @@ static void tail_goes_back(struct rig *r)
 
 static void descriptor_not_cleared(struct rig *r)
 {
-	static const uint8_t frame[60] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
-
 	rig_start(r, 1);
-	ixgbe_model_receive(r->m, frame, sizeof(frame));
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
 	rig_wait(r, 1);
 	rig_rx_desc(r, 0, 0)[0] = rig_rx_buffer(0, 0); /* and not desc[1] */
 	rig_rx_desc(r, 0, RIG_RING - 1)[0] = rig_rx_buffer(0, RIG_RING - 1);
 	set(r, rx_register(0, Q_TAIL), 0);
-	ixgbe_model_receive(r->m, frame, sizeof(frame));
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
 	rig_wait(r, 1);
 	set(r, rx_register(0, Q_TAIL), 1);
 }
@@ -192,6 +190,76 @@ static void context_that_looks_like_data(struct rig *r)
 	send_context(r, 0, TXD_EOP | TXD_IFCS);
 }
 
+static void takes_an_rx_ring_away_from_under_a_frame(struct rig *r)
+{
+	rig_start(r, 1);
+	r->hidden_bytes = 0x8000;
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
+	rig_wait(r, 1);
+}
+
+static void exchanges_a_buffer_that_the_device_has(struct rig *r)
+{
+	rig_start(r, 1);
+	rig_rx_desc(r, 0, 0)[0] = RIG_BASE + RIG_BYTES;
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
+	rig_wait(r, 1);
+}
+
+static void receives_without_bus_master(struct rig *r)
+{
+	const uint16_t command = 0x0002;
+
+	rig_start(r, 1);
+	ixgbe_model_config_write(r->m, 0x04, &command, 2);
+	ixgbe_model_receive(r->m, broadcast, sizeof(broadcast));
+	rig_wait(r, 1);
+}
+
+static void sends_with_the_master_disabled(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_tx_write(r, 0, 0, 60);
+	set(r, tx_register(0, Q_TAIL), 1);
+	rig_wait(r, 1);
+}
+
+/* Hands one descriptor of an empty queue over. */
+static void hand_over(struct rig *r, uint64_t address)
+{
+	rig_start(r, 1);
+	rig_rx_ring(r, 1);
+	rig_rx_enable(r, 1);
+	rig_rx_desc(r, 1, 0)[0] = address;
+	set(r, rx_register(1, Q_TAIL), 1);
+}
+
+static void rx_descriptor_with_a_reserved_bit(struct rig *r)
+{
+	hand_over(r, rig_rx_buffer(1, 0) | 1);
+}
+
+static void hands_half_of_a_buffer_over_twice(struct rig *r)
+{
+	hand_over(r, rig_rx_buffer(0, 5) + 1024);
+}
+
+static void sends_with_a_reserved_bit_in_its_length(struct rig *r)
+{
+	send_changed(r, TXD_RESERVED & -TXD_RESERVED, 0);
+}
+
+static void sends_with_a_reserved_command(struct rig *r)
+{
+	send_changed(r, TXD_RESERVED_26, 0);
+}
+
+static void sends_for_a_checksum_without_a_context(struct rig *r)
+{
+	send_changed(r, (uint64_t)TXD_IXSM << 32, 0);
+}
+
 const struct mistake mistakes_traffic[] = {
 	MISTAKE("ring-unmapped", takes_an_rx_ring_away),
 	MISTAKE("ring-unmapped", takes_a_tx_ring_away),
@@ -216,6 +284,15 @@ const struct mistake mistakes_traffic[] = {
 	MISTAKE("tx-reserved", sends_with_reserved_options),
 	MISTAKE("tx-reserved", context_with_reserved_bits),
 	MISTAKE("tx-reserved", context_that_looks_like_data),
+	MISTAKE("ring-unmapped", takes_an_rx_ring_away_from_under_a_frame),
+	MISTAKE("rx-buffer-unmapped", exchanges_a_buffer_that_the_device_has),
+	MISTAKE("bus-master", receives_without_bus_master),
+	MISTAKE("bus-master", sends_with_the_master_disabled),
+	MISTAKE("rx-descriptor", rx_descriptor_with_a_reserved_bit),
+	MISTAKE("rx-buffer-twice", hands_half_of_a_buffer_over_twice),
+	MISTAKE("tx-reserved", sends_with_a_reserved_bit_in_its_length),
+	MISTAKE("tx-reserved", sends_with_a_reserved_command),
+	MISTAKE("tx-context", sends_for_a_checksum_without_a_context),
 };
 
 const unsigned int num_mistakes_traffic = sizeof(mistakes_traffic) / sizeof(mistakes_traffic[0]);
