@@ -131,7 +131,7 @@ static void examine_tail(struct ixgbe_model *m, const char *kind, unsigned int q
 
 	if (!enable->wanted && tail == 0)
 		return; /* part of the set-up */
-	if (!enable->on || !enable->seen)
+	if (!enable->seen)
 		ixgbe_report(m, "tail-early", "%s queue %u", kind, queue);
 	if (tail >= size)
 		ixgbe_report(m, "tail-range", "%s queue %u: %u of %u", kind, queue, tail, size);

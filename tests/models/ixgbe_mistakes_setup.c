@@ -299,6 +299,30 @@ static void high_interrupts_before_ivar(struct rig *r)
 	set(r, R_EIMS_EX + 4, 1);
 }
 
+static void resets_with_requests_underway(struct rig *r)
+{
+	rig_start(r, 1);
+	get(r, R_STATUS); /* which says so */
+	set(r, R_CTRL, CTRL_RST);
+}
+
+static void resets_after_it_made_the_card_master_again(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_wait_for(r, R_STATUS, STATUS_GIO, 0);
+	set(r, R_CTRL, 0);
+	set(r, R_CTRL, CTRL_RST);
+}
+
+static void rxen_without_waiting_the_second_time(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, R_RXCTRL, 0);
+	set_bits(r, R_SECRXCTRL, SEC_DIS);
+	set(r, R_RXCTRL, RXCTRL_RXEN);
+}
+
 const struct mistake mistakes_setup[] = {
 	MISTAKE("access", reads_outside),
 	MISTAKE("reset-wait", touches_registers_during_reset),
@@ -340,6 +364,9 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("ring-empty", enables_an_rx_ring_again_as_it_was),
 	MISTAKE("ring-empty", enables_a_tx_ring_again_as_it_was),
 	MISTAKE("irq-setup", high_interrupts_before_ivar),
+	MISTAKE("reset-master", resets_with_requests_underway),
+	MISTAKE("reset-master", resets_after_it_made_the_card_master_again),
+	MISTAKE("rx-path-running", rxen_without_waiting_the_second_time),
 };
 
 const unsigned int num_mistakes_setup = sizeof(mistakes_setup) / sizeof(mistakes_setup[0]);
