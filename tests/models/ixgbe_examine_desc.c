@@ -15,11 +15,11 @@ static bool overlap(uint64_t a, uint32_t a_bytes, uint64_t b, uint32_t b_bytes)
 	return a < b ? b - a < a_bytes : a - b < b_bytes;
 }
 
-static void examine_twice(struct ixgbe_model *m, unsigned int queue, uint32_t slot,
-                          uint64_t address)
+/* Whatever a receive ring has of @bytes at @address, but for what @except says: one report for each */
+static void examine_handed(struct ixgbe_model *m, const char *rule, unsigned int queue,
+                           uint32_t slot, uint64_t address, uint32_t bytes,
+                           const struct ixgbe_handed *except)
 {
-	uint32_t bytes = reach(m, queue);
-
 	for (unsigned int i = 0; i < NUM_QUEUES; i++) {
 		const struct ixgbe_rx_queue *q = &m->rx[i];
 		uint32_t other_bytes;
@@ -28,11 +28,12 @@ static void examine_twice(struct ixgbe_model *m, unsigned int queue, uint32_t sl
 			continue;
 		other_bytes = reach(m, i);
 		for (uint32_t k = 0; k < q->size; k++)
-			if (q->handed[k].ours && (i != queue || k != slot) &&
+			if (q->handed[k].ours && &q->handed[k] != except &&
 			    overlap(q->handed[k].address, other_bytes, address, bytes))
-				ixgbe_report(m, "rx-buffer-twice",
-				             "queue %u descriptor %u, and queue %u descriptor %u",
-				             queue, slot, i, k);
+				ixgbe_report(
+					m, rule,
+					"queue %u descriptor %u, and rx queue %u descriptor %u",
+					queue, slot, i, k);
 	}
 }
 
@@ -47,15 +48,17 @@ bool ixgbe_examine_handover(struct ixgbe_model *m, unsigned int queue, uint32_t 
 		ixgbe_report(m, "rx-buffer-unmapped", "queue %u, descriptor %u", queue, slot);
 		return false;
 	}
-	examine_twice(m, queue, slot, desc[0]);
+	examine_handed(m, "rx-buffer-twice", queue, slot, desc[0], reach(m, queue),
+	               &m->rx[queue].handed[slot]);
 	return true;
 }
 
 /* 7.2.3.2.4: what a data descriptor must not have */
-static bool examine_data(struct ixgbe_model *m, unsigned int queue, uint32_t slot, uint32_t command,
-                         uint32_t olinfo)
+static bool examine_data(struct ixgbe_model *m, unsigned int queue, uint32_t slot, uint64_t address,
+                         uint32_t command, uint32_t olinfo)
 {
-	if (command & (TXD_RESERVED | TXD_RESERVED_26) || olinfo & (TXD_STATUS | BIT(13)))
+	if (command & (TXD_RESERVED | TXD_RESERVED_26) ||
+	    olinfo & (TXD_STATUS | TXD_POPTS_RESERVED))
 		ixgbe_report(m, "tx-reserved", "queue %u, descriptor %u: %08x %08x", queue, slot,
 		             command, olinfo);
 	if (!(command & TXD_LENGTH))
@@ -64,6 +67,17 @@ static bool examine_data(struct ixgbe_model *m, unsigned int queue, uint32_t slo
 	if (command & TXD_TSE)
 		ixgbe_report(m, "tx-unmodelled", "queue %u, descriptor %u: segmentation", queue,
 		             slot);
+	examine_handed(m, "tx-buffer-handed", queue, slot, address, command & TXD_LENGTH, NULL);
+	return true;
+}
+
+/* 7.2.3.2.3: what a context descriptor must not have */
+static bool examine_context(struct ixgbe_model *m, unsigned int queue, uint32_t slot,
+                            const uint64_t desc[2])
+{
+	if (desc[0] & TXD_CONTEXT_RESERVED_LOW || desc[1] & TXD_CONTEXT_RESERVED_HIGH)
+		ixgbe_report(m, "tx-reserved", "queue %u, descriptor %u: %016llx %016llx", queue,
+		             slot, (unsigned long long)desc[0], (unsigned long long)desc[1]);
 	return true;
 }
 
@@ -73,9 +87,9 @@ bool ixgbe_examine_tx(struct ixgbe_model *m, unsigned int queue, uint32_t slot,
 	uint32_t command = (uint32_t)desc[1], olinfo = (uint32_t)(desc[1] >> 32);
 
 	if (command & TXD_DEXT && (command & TXD_DTYP) == TXD_DTYP_DATA)
-		return examine_data(m, queue, slot, command, olinfo);
+		return examine_data(m, queue, slot, desc[0], command, olinfo);
 	if (command & TXD_DEXT && (command & TXD_DTYP) == TXD_DTYP_CONTEXT)
-		return true;
+		return examine_context(m, queue, slot, desc);
 	ixgbe_report(m, "tx-type", "queue %u, descriptor %u: %08x", queue, slot, command);
 	return false;
 }

@@ -66,6 +66,8 @@ void ixgbe_examine_read(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 {
 	if (offset == R_SECRXSTAT && value & SEC_READY)
 		m->examiner.sec_ready_seen = true;
+	if (offset == R_STATUS)
+		m->examiner.master_off_seen = !(value & STATUS_GIO);
 	if (offset % 0x40 != Q_DCTL || !(value & DCTL_ENABLE))
 		return;
 	for (unsigned int i = 0; i < NUM_QUEUES; i++) {
@@ -129,7 +131,7 @@ static void examine_tail(struct ixgbe_model *m, const char *kind, unsigned int q
 
 	if (!enable->wanted && tail == 0)
 		return; /* part of the set-up */
-	if (!enable->on || !enable->seen)
+	if (!enable->seen)
 		ixgbe_report(m, "tail-early", "%s queue %u", kind, queue);
 	if (tail >= size)
 		ixgbe_report(m, "tail-range", "%s queue %u: %u of %u", kind, queue, tail, size);
@@ -170,6 +172,9 @@ static bool examine_queues(struct ixgbe_model *m, uint32_t offset, uint32_t valu
 			continue;
 		examine_queue(m, rx ? "rx" : "tx", i, enable, offset, value);
 		enabling = place == Q_DCTL && value & DCTL_ENABLE && !enable->wanted;
+		if (enabling && enable->on)
+			ixgbe_report(m, "queue-enabled", "%s queue %u enabled again",
+			             rx ? "rx" : "tx", i);
 		if (place == Q_BAL || enabling)
 			examine_start(m, offset);
 		if (enabling && rx)
@@ -223,6 +228,12 @@ void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 	if (examine_queues(m, offset, value))
 		return;
 	switch (offset) {
+	case R_CTRL:
+		if (value & CTRL_RST && ixgbe_pci_bus_master(m) && !m->examiner.master_off_seen)
+			ixgbe_report(m, "reset-master", "CTRL %#x", value);
+		if (!(value & CTRL_GIO_DIS))
+			m->examiner.master_off_seen = false;
+		break;
 	case R_RXCTRL:
 		if (value & ~old & RXCTRL_RXEN)
 			examine_rxen(m);
@@ -239,6 +250,10 @@ void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 	case R_MTQC:
 		if (!(*reg(m, R_RTTDCS) & RTTDCS_ARBDIS))
 			ixgbe_report(m, "mtqc-arbiter", "MTQC %#x", value);
+		break;
+	case R_MRQC:
+		if (running && (value ^ old) & MRQC_MODE)
+			ixgbe_report(m, "rx-running", "MRQC %#x, and before %#x", value, old);
 		break;
 	default:
 		if (running && value != old && offset >= R_RXPBSIZE && offset < R_RXPBSIZE + 32)

@@ -5,9 +5,12 @@
  *
  *   access              a register outside of the BAR, or not four bytes at a multiple of four
  *   reset-wait          a register touched while CTRL.RST is set, or within 10 ms of a reset (4.6.3.2)
+ *   reset-master        CTRL.RST set by a driver whose device may be bus master, without the master disable of 5.2.5.3.2
+ *                       before: CTRL.GIO_DIS set, and STATUS.GIO read as zero (4.2.1.6.1)
  *   eeprom-wait         set-up began before EEC.ARD: the EEPROM's values then overwrite what is written (4.6.3)
  *   dma-init-wait       receive or transmit set up before RDRXCTL.DMAIDONE (4.6.3)
- *   queue-enabled       base, length, head or SRRCTL written while the queue is enabled (4.6.7.1, 4.6.8.1)
+ *   queue-enabled       base, length, head or SRRCTL written while the queue is enabled, or ENABLE set again before it
+ *                       has become zero (4.6.7.1, 4.6.8.1)
  *   ring-shape          a ring that is not aligned to 128 bytes or is no multiple of 128 bytes long (8.2.3.8.1, .3)
  *   ring-unmapped       a ring that the device cannot reach, when it is enabled or later
  *   ring-empty          a queue enabled with head and tail not both zero
@@ -19,6 +22,7 @@
  *   rx-descriptor       reserved bits, or what was written back, in a receive descriptor handed over (7.1.6.1)
  *   rx-buffer-unmapped  a receive buffer that the device cannot write to
  *   rx-buffer-twice     a receive buffer, or a part of one, handed over twice at the same time
+ *   tx-buffer-handed    a frame that is sent out of what a receive ring of the same card has
  *   tx-type             DEXT is not set, or DTYP is neither data nor context (7.2.3.2.3, 7.2.3.2.4)
  *   tx-reserved         reserved bits that are not zero
  *   tx-length           a buffer of no bytes, a frame too long, or PAYLEN is not what the buffers add up to
@@ -32,7 +36,7 @@
  *   rx-path-running     RXCTRL.RXEN set without the receive path halted: SECRXCTRL.RX_DIS and SECRXSTAT (4.6.7)
  *   rx-no-ring          RXCTRL.RXEN set and no receive ring has been set up (4.6.7)
  *   rx-crc              RXCTRL.RXEN set while HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP differ (8.2.3.8.8)
- *   rx-running          packet buffer sizes or the filters' hash set-up changed while RXEN is set (4.6.11.3.1)
+ *   rx-running          packet buffer sizes (4.6.11.3.1) or MRQC.MRQE (8.2.3.7.12) changed while RXEN is set
  *   irq-setup           a cause enabled while no IVAR entry says which vector it has, or GPIE.MSIX_MODE is not set
  *   bus-master          work for the device while it may not be bus master: PCI command register, CTRL.GIO_DIS
  */
@@ -55,7 +59,8 @@ enum {
 struct ixgbe_examiner {
 	unsigned int num_reports;
 	char reports[EXAMINER_MAX_REPORTS][EXAMINER_REPORT_BYTES];
-	bool sec_ready_seen; /* the driver has read SECRXSTAT.SECRX_RDY since it halted the path */
+	bool sec_ready_seen;  /* the driver has read SECRXSTAT.SECRX_RDY since it halted the path */
+	bool master_off_seen; /* the driver has read that there are no requests to memory */
 	bool reset_reported, bus_master_reported;
 };
 

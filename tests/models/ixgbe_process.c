@@ -42,31 +42,43 @@ static uint64_t now_ns(void *context)
 static bool dma_read(void *context, uint64_t address, void *to, size_t len_bytes)
 {
 	struct process *p = context;
-	const uint8_t *memory = vfio_dma_reach(&p->server.dma, address, len_bytes, false);
+	uint64_t piece;
 
-	if (!memory)
+	if (!vfio_dma_mapped(&p->server.dma, address, len_bytes, false))
 		return false;
-	memcpy(to, memory, len_bytes);
+	for (uint8_t *at = to; len_bytes; at += piece, address += piece, len_bytes -= piece) {
+		piece = len_bytes;
+		memcpy(at, vfio_dma_reach(&p->server.dma, address, &piece, false), piece);
+	}
 	/* pairs with the driver's barrier before it writes a tail: that write came to us by a system call */
 	atomic_thread_fence(memory_order_acquire);
 	return true;
 }
 
+static void put(uint8_t *memory, const uint8_t *from, uint64_t bytes)
+{
+	uint64_t word;
+
+	if (bytes != 8 || (uintptr_t)memory % 8) {
+		memcpy(memory, from, bytes);
+		return;
+	}
+	/* half a descriptor appears at once, after its frame */
+	memcpy(&word, from, 8);
+	__atomic_store_n((uint64_t *)__builtin_assume_aligned(memory, 8), word, __ATOMIC_RELEASE);
+}
+
 static bool dma_write(void *context, uint64_t address, const void *from, size_t len_bytes)
 {
 	struct process *p = context;
-	uint8_t *memory = vfio_dma_reach(&p->server.dma, address, len_bytes, true);
-	uint64_t word;
+	uint64_t piece;
 
-	if (!memory)
+	if (!vfio_dma_mapped(&p->server.dma, address, len_bytes, true))
 		return false;
-	if (len_bytes == 8 &&
-	    address % 8 == 0) { /* half a descriptor appears at once, after its frame */
-		memcpy(&word, from, 8);
-		__atomic_store_n((uint64_t *)__builtin_assume_aligned(memory, 8), word,
-		                 __ATOMIC_RELEASE);
-	} else {
-		memcpy(memory, from, len_bytes);
+	for (const uint8_t *at = from; len_bytes;
+	     at += piece, address += piece, len_bytes -= piece) {
+		piece = len_bytes;
+		put(vfio_dma_reach(&p->server.dma, address, &piece, true), at, piece);
 	}
 	return true;
 }
@@ -75,7 +87,7 @@ static bool dma_mapped(void *context, uint64_t address, size_t len_bytes, bool f
 {
 	struct process *p = context;
 
-	return vfio_dma_reach(&p->server.dma, address, len_bytes, for_write);
+	return vfio_dma_mapped(&p->server.dma, address, len_bytes, for_write);
 }
 
 static void raise_vector(void *context, unsigned int vector)

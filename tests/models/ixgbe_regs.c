@@ -252,6 +252,7 @@ static void reset_device(struct ixgbe_model *m)
 	m->unsettled = m->autoneg = false;
 	m->reset_ns = m->now_ns;
 	m->examiner.reset_reported = m->examiner.bus_master_reported = false;
+	m->examiner.master_off_seen = false;
 	load_defaults(m);
 	*reg(m, R_SWSM) = swsm; /* shared with firmware and the other port */
 	*reg(m, R_SW_FW_SYNC) = sync;

@@ -243,8 +243,13 @@ enum {
 	TXD_CC = BIT(7),
 	TXD_IXSM = BIT(8),
 	TXD_TXSM = BIT(9),
+	TXD_POPTS_RESERVED = 7 << 11,
 	TXD_PAYLEN_POS = 14,
 };
+
+/* 7.2.3.2.3: a context descriptor's reserved bits: 63:48 of the first half, 39, 35:30 and 28:24 of the second */
+#define TXD_CONTEXT_RESERVED_LOW  0xFFFF000000000000ull
+#define TXD_CONTEXT_RESERVED_HIGH 0x0000008FDF000000ull
 
 static inline uint32_t rx_register(unsigned int queue, enum ixgbe_queue_register which)
 {

@@ -125,7 +125,9 @@ void rig_pci(struct rig *r)
 void rig_reset(struct rig *r)
 {
 	set(r, R_EIMC, ~0u);
-	set(r, R_CTRL, CTRL_RST);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_wait_for(r, R_STATUS, STATUS_GIO, 0);
+	set(r, R_CTRL, CTRL_GIO_DIS | CTRL_RST);
 	rig_wait_for(r, R_CTRL, CTRL_RST, 0);
 	rig_wait(r, 10000);
 	set(r, R_EIMC, ~0u);

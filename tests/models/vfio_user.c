@@ -1,8 +1,11 @@
 /* vfio_user.c - the commands of a vfio-user client -> the device; interrupts -> the client */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "tests/models/vfio_user.h"
@@ -50,8 +53,9 @@ static struct answer negotiate(struct vfio_user_server *server)
 	uint8_t *body = server->message.body;
 	struct version version;
 
-	if (!TAKE(&server->message, version) || version.major != 0)
+	if (server->greeted || !TAKE(&server->message, version) || version.major != 0)
 		return (struct answer){.error = EINVAL};
+	server->greeted = true;
 	version.minor = 0;
 	memcpy(body, &version, sizeof(version));
 	memcpy(body + sizeof(version), capabilities, sizeof(capabilities));
@@ -63,7 +67,7 @@ static struct answer dma_map(struct vfio_user_server *server)
 	struct vfio_user_message *message = &server->message;
 	struct dma_map map;
 
-	if (!TAKE(message, map))
+	if (!TAKE(message, map) || message->num_fds > 1)
 		return (struct answer){.error = EINVAL};
 	return (struct answer){.error = vfio_dma_map(&server->dma, map.address, map.bytes,
 	                                             message->num_fds ? message->fds[0] : -1,
@@ -120,6 +124,22 @@ static struct answer get_irq_info(struct vfio_user_server *server)
 	return (struct answer){0, server->message.body, sizeof(info)};
 }
 
+/*
+ * Whether a write to it cannot wait: an eventfd, which is told so. A client that takes that back, for its own end is
+ * the same open file, can stop its own card and nobody else's.
+ */
+static bool can_be_signalled(int fd)
+{
+	static const char wanted[] = "anon_inode:[eventfd]";
+	char path[32], is[sizeof(wanted) + 1];
+	ssize_t bytes;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bytes = readlink(path, is, sizeof(is));
+	return bytes == (ssize_t)sizeof(wanted) - 1 && !memcmp(is, wanted, sizeof(wanted) - 1) &&
+	       fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 static void set_vector(struct vfio_user_server *server, unsigned int vector, int fd)
 {
 	if (server->vectors[vector] >= 0)
@@ -148,6 +168,9 @@ static struct answer set_irqs(struct vfio_user_server *server)
 	if (!(set.flags & VFIO_IRQ_SET_DATA_EVENTFD) ||
 	    (message->num_fds && message->num_fds != set.count))
 		return (struct answer){.error = EINVAL};
+	for (unsigned int i = 0; i < message->num_fds; i++)
+		if (!can_be_signalled(message->fds[i]))
+			return (struct answer){.error = EINVAL};
 	for (unsigned int i = 0; i < set.count; i++) {
 		set_vector(server, set.start + i, message->num_fds ? message->fds[i] : -1);
 		if (message->num_fds)
@@ -183,6 +206,8 @@ static struct answer access_region(struct vfio_user_server *server, bool write)
 
 static struct answer run(struct vfio_user_server *server)
 {
+	if (!server->greeted && server->message.header.command != VFIO_USER_VERSION)
+		return (struct answer){.error = EPROTO};
 	switch (server->message.header.command) {
 	case VFIO_USER_VERSION:
 		return negotiate(server);
@@ -210,23 +235,32 @@ static struct answer run(struct vfio_user_server *server)
 	}
 }
 
-bool vfio_user_serve(struct vfio_user_server *server)
+/* Returns whether the connection can go on. */
+static bool answer_to(struct vfio_user_server *server)
 {
-	struct vfio_user_message *message = &server->message;
+	const struct vfio_user_header *header = &server->message.header;
 	struct answer answer;
 
-	if (!vfio_user_receive(server->fd, message))
-		return false;
-	if ((message->header.flags & VFIO_USER_TYPE) == VFIO_USER_REPLY)
+	if ((header->flags & VFIO_USER_TYPE) == VFIO_USER_REPLY)
 		return true; /* we never ask anything */
+	if (header->flags & VFIO_USER_TYPE)
+		return false;
 	answer = run(server);
 	if (answer.error)
-		fprintf(stderr, "vfio-user: command %u of %u bytes: %s\n", message->header.command,
-		        message->header.size_bytes, strerror(answer.error));
-	if (message->header.flags & VFIO_USER_NO_REPLY)
+		fprintf(stderr, "vfio-user: command %u of %u bytes: %s\n", header->command,
+		        header->size_bytes, strerror(answer.error));
+	if (header->flags & VFIO_USER_NO_REPLY)
 		return true;
-	return vfio_user_reply(server->fd, &message->header, answer.body,
-	                       answer.error ? 0 : answer.bytes, answer.error);
+	return vfio_user_reply(server->fd, header, answer.body, answer.error ? 0 : answer.bytes,
+	                       answer.error);
+}
+
+bool vfio_user_serve(struct vfio_user_server *server)
+{
+	bool goes_on = vfio_user_receive(server->fd, &server->message) && answer_to(server);
+
+	vfio_user_close_fds(&server->message);
+	return goes_on;
 }
 
 void vfio_user_raise(struct vfio_user_server *server, unsigned int vector)
@@ -241,6 +275,11 @@ void vfio_user_raise(struct vfio_user_server *server, unsigned int vector)
 
 void vfio_user_open(struct vfio_user_server *server, int fd, const struct vfio_user_device *device)
 {
+	const struct timeval patience = {.tv_sec = VFIO_USER_PATIENCE_S};
+
+	/* who stops in the middle of a message, or does not read its answers, is gone */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	memset(server, 0, sizeof(*server));
 	server->fd = fd;
 	server->device = device;
@@ -250,7 +289,6 @@ void vfio_user_open(struct vfio_user_server *server, int fd, const struct vfio_u
 
 void vfio_user_close(struct vfio_user_server *server)
 {
-	vfio_user_close_fds(&server->message);
 	for (unsigned int i = 0; i < VFIO_USER_MAX_VECTORS; i++)
 		set_vector(server, i, -1);
 	vfio_dma_unmap(&server->dma, 0, 0, true);

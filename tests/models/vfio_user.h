@@ -1,8 +1,9 @@
 /* vfio_user.h - a PCI device in this process, for a machine in another one: the server's end of vfio-user
  *
  * One client on a stream socket sends commands, each is answered in order. The client's memory comes as descriptors
- * and is mapped; interrupts go out as eventfds. All that a client sends is checked before use: a wrong message is
- * answered with an error, a broken one ends the connection. Protocol: QEMU's docs/interop/vfio-user.rst; numbers of
+ * of files that cannot shrink (F_SEAL_SHRINK, as QEMU's memory-backend-memfd is), and is mapped; interrupts go out as
+ * eventfds. All that a client sends is checked before use: a wrong message is answered with an error, a broken one
+ * ends the connection. Protocol: QEMU's docs/interop/vfio-user.rst; numbers of
  * regions, interrupts and flags: <linux/vfio.h>.
  */
 #ifndef VFIO_USER_H
@@ -35,7 +36,8 @@ enum {
 	VFIO_USER_MAX_ACCESS = 65536,
 	VFIO_USER_MAX_BODY = VFIO_USER_MAX_ACCESS + 64,
 	VFIO_USER_MAX_VECTORS = 64,
-	VFIO_USER_MAX_RANGES = 65536,
+	VFIO_USER_MAX_RANGES = 32768, /* half of the mappings that the kernel lets a process have */
+	VFIO_USER_PATIENCE_S = 10,    /* with a client that stops in the middle of a message */
 };
 
 struct vfio_user_header {
@@ -46,7 +48,7 @@ struct vfio_user_header {
 	uint32_t error;
 };
 
-/* One message as it came. Descriptors that nobody has taken (set to -1) are closed with the next one. */
+/* One message as it came. Descriptors that nobody has taken (set to -1) are closed once it is answered. */
 struct vfio_user_message {
 	struct vfio_user_header header;
 	uint8_t body[VFIO_USER_MAX_BODY];
@@ -81,6 +83,7 @@ struct vfio_dma {
 struct vfio_user_server {
 	int fd;
 	const struct vfio_user_device *device;
+	bool greeted; /* VERSION has come */
 	struct vfio_dma dma;
 	int vectors[VFIO_USER_MAX_VECTORS]; /* eventfds, or -1 */
 	struct vfio_user_message message;
@@ -104,8 +107,10 @@ void vfio_user_close_fds(struct vfio_user_message *message);
 int vfio_dma_map(struct vfio_dma *dma, uint64_t address, uint64_t bytes, int fd, uint64_t offset,
                  bool readable, bool writable);
 int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool all);
-/* The memory behind a range of addresses, if all of it is mapped in one piece for that */
-uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t bytes,
+/* Whether all of these addresses are mapped for that, in one range or in several */
+bool vfio_dma_mapped(const struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool for_write);
+/* The memory at @address, or NULL; *@bytes becomes how many of them are there in one piece. */
+uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t *bytes,
                         bool for_write);
 
 #endif

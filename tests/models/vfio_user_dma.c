@@ -1,5 +1,6 @@
 /* vfio_user_dma.c - which addresses of the client's machine the device reaches, and where they are here */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,12 +30,16 @@ static int map_memory(struct vfio_dma_range *range, int fd, uint64_t offset)
 	int protection = (range->readable ? PROT_READ : 0) | (range->writable ? PROT_WRITE : 0);
 	struct stat file;
 	void *memory;
+	int seals;
 
 	if (fd < 0)
 		return 0; /* memory that only messages would reach: the device does not */
-	/* an access behind the end of the file would end this process */
+	/* an access behind the end of the file would end this process: it must not become shorter either */
 	if (fstat(fd, &file))
 		return errno;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return EPERM;
 	if (offset > (uint64_t)file.st_size || range->bytes > (uint64_t)file.st_size - offset)
 		return EINVAL;
 	memory = mmap(NULL, range->bytes, protection, MAP_SHARED, fd, (off_t)offset);
@@ -46,7 +51,7 @@ static int map_memory(struct vfio_dma_range *range, int fd, uint64_t offset)
 
 static int make_room(struct vfio_dma *dma)
 {
-	unsigned int capacity = dma->capacity ? 2 * dma->capacity : 64;
+	unsigned int capacity = dma->capacity ? 2 * dma->capacity : 64; /* powers of two */
 	struct vfio_dma_range *ranges;
 
 	if (dma->num_ranges < dma->capacity)
@@ -94,7 +99,8 @@ static void remove_range(struct vfio_dma *dma, unsigned int at)
 
 int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool all)
 {
-	unsigned int at;
+	uint64_t last = address + (bytes - 1);
+	unsigned int at, end;
 
 	if (all) {
 		while (dma->num_ranges)
@@ -103,29 +109,52 @@ int vfio_dma_unmap(struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool 
 		*dma = (struct vfio_dma){0};
 		return 0;
 	}
-	if (!bytes || address + (bytes - 1) < address)
+	if (!bytes || last < address)
 		return EINVAL;
-	/* whole ranges only */
+	/* whole ranges only, and nothing is done where one would be cut */
 	at = find(dma, address);
-	if (at == dma->num_ranges || dma->ranges[at].address < address)
-		return ENOENT;
-	while (at < dma->num_ranges && dma->ranges[at].address <= address + (bytes - 1)) {
-		if (dma->ranges[at].address + (dma->ranges[at].bytes - 1) > address + (bytes - 1))
-			return EINVAL;
+	end = find(dma, last);
+	if (at < dma->num_ranges && dma->ranges[at].address < address)
+		return EINVAL;
+	if (end < dma->num_ranges && dma->ranges[end].address <= last &&
+	    dma->ranges[end].address + (dma->ranges[end].bytes - 1) > last)
+		return EINVAL;
+	/* none at all is no error: as with the kernel, QEMU empties an address space by halves */
+	while (at < dma->num_ranges && dma->ranges[at].address <= last)
 		remove_range(dma, at);
-	}
 	return 0;
 }
 
-uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t bytes,
+uint8_t *vfio_dma_reach(const struct vfio_dma *dma, uint64_t address, uint64_t *bytes,
                         bool for_write)
 {
 	unsigned int at = find(dma, address);
-	const struct vfio_dma_range *range = &dma->ranges[at];
+	const struct vfio_dma_range *range;
+	uint64_t left;
 
-	if (!bytes || at == dma->num_ranges || range->address > address || !range->memory ||
-	    bytes > range->bytes - (address - range->address) ||
+	if (!*bytes || at == dma->num_ranges)
+		return NULL;
+	range = &dma->ranges[at];
+	if (range->address > address || !range->memory ||
 	    !(for_write ? range->writable : range->readable))
 		return NULL;
+	left = range->bytes - (address - range->address);
+	if (*bytes > left)
+		*bytes = left;
 	return range->memory + (address - range->address);
+}
+
+bool vfio_dma_mapped(const struct vfio_dma *dma, uint64_t address, uint64_t bytes, bool for_write)
+{
+	uint64_t piece;
+
+	if (!bytes || address + (bytes - 1) < address)
+		return false;
+	/* behind the guest's IOMMU each page is a range of its own */
+	for (; bytes; address += piece, bytes -= piece) {
+		piece = bytes;
+		if (!vfio_dma_reach(dma, address, &piece, for_write))
+			return false;
+	}
+	return true;
 }

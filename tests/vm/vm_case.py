@@ -170,7 +170,7 @@ class Run:
         append = case.get("append")
         if case.flag("iommu"):
             arguments = IOMMU + arguments
-            append += " intel_iommu=on iommu=pt"
+            append = "intel_iommu=on iommu=pt " + append  # a case may say otherwise
         arguments = [word for text in case.all("qemu") for word in text.split()] + arguments
         if self.models:
             arguments = vm_model.shared_memory(memory) + arguments
