@@ -92,10 +92,12 @@ struct qp {
 	uint32_t quiet;        /* worker: rounds in a row that found nothing here (active.h) */
 	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
 	uint64_t last_wake_ns; /* worker */
-	uint32_t wakes_asked;  /* worker: how often it asked the waker thread to wake the client */
-	uint32_t wakes_done;   /* waker: how often it did; atomic */
-	uint32_t slow;         /* waker, and control at first: takes long to wake; atomic */
-	uint32_t uid;          /* of the client */
+	uint64_t woken_at;     /* worker: frames delivered until then */
+	bool bulk; /* worker: so many came before the last wake-up that it pays to wait */
+	uint32_t wakes_asked; /* worker: how often it asked the waker thread to wake the client */
+	uint32_t wakes_done;  /* waker: how often it did; atomic */
+	uint32_t slow;        /* waker, and control at first: takes long to wake; atomic */
+	uint32_t uid;         /* of the client */
 	struct ixy_down_counters *drops; /* shown to the client */
 	uint64_t counters[CLIENT_NUM_COUNTERS];
 

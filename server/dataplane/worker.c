@@ -17,7 +17,7 @@
 #include "server/dataplane/wake.h"
 
 /* Rounds without work for this long, then sleep: between these, see adapt_spin(). */
-#define MOST_SPIN_NS  50000u
+#define MOST_SPIN_NS  20000u
 #define LEAST_SPIN_NS 2000u
 
 #define STARVED_NS  1000000u    /* somebody waits for buffers, and giving back need not ring */

@@ -7,7 +7,7 @@
  * than one thing under way here, and nobody else to help: an empty buffer is waited for, sent, seen
  * to be taken by the server, and received by a monitor of the port, by ixy_wait() without a timeout.
  * In between are pauses of random length, most of them such that the next step falls into the moment
- * in which the worker goes to sleep (2 to 50 us after its last work), or this side does. And half of the
+ * in which the worker goes to sleep (2 to 20 us after its last work), or this side does. And half of the
  * time, what is published stands in the store buffer behind stores that take long, as it does in a
  * program that has just written its frame: that is what a fence is there for.
  *
@@ -37,7 +37,7 @@
 #define LOST_NS      2000000000u
 #define STUCK_NS     20000000000u /* with no reason to be seen: the machine, or something unforeseen */
 #define AIM_NS       2000u        /* how well we know when the worker falls asleep */
-#define WORKER_SPINS 50000u       /* MOST_SPIN_NS of server/dataplane/worker.c */
+#define WORKER_SPINS 20000u       /* MOST_SPIN_NS of server/dataplane/worker.c */
 
 enum step {
 	STEP_ALLOC, /* ixy_wait for an empty buffer */

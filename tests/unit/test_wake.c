@@ -5,8 +5,9 @@
 #include "server/dataplane/wake.h"
 #include "tests/unit/rig.h"
 
-#define SLEEPERS    RIG_QPS
-#define INTERVAL_NS 20000u /* from one wake-up of a client to the next, at least */
+#define SLEEPERS         RIG_QPS
+#define INTERVAL_NS      20000u /* from one wake-up of a client to the next, at least */
+#define BULK_INTERVAL_NS 100000u
 
 struct fan {
 	struct rig rig;
@@ -155,6 +156,44 @@ static void client_that_says_wake_me_for_ever_is_woken_once_in_an_interval(void)
 	fan_close(&fan);
 }
 
+/* Frames by the dozen: woken once in a longer time, or when a whole burst waits. */
+static void client_with_many_frames_is_left_asleep_for_longer(void)
+{
+	struct ixy_desc descs[32];
+	struct fan fan;
+	struct worker *w;
+
+	fan_open(&fan);
+	w = fan.rig.w;
+	for (unsigned int i = 1; i < SLEEPERS; i++)
+		fan.monitors[i]->client.up->wake = 0;
+	rig_receive(&fan.rig, 0, 16, 60, 1);
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	rig_receive(&fan.rig, 0, 1, 60, 1);
+	w->now_ns += INTERVAL_NS;
+	CHECK_EQ(wake_all(w, false), w->now_ns + BULK_INTERVAL_NS - INTERVAL_NS);
+	wait_for_wakers(&fan);
+	CHECK_EQ(bytes_in(fan.wake_fds[0]), 1);
+	w->now_ns += BULK_INTERVAL_NS - INTERVAL_NS;
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	wait_for_wakers(&fan);
+	CHECK_EQ(bytes_in(fan.wake_fds[0]), 2);
+	/* that was one frame: it is not bulk any more */
+	rig_receive(&fan.rig, 0, 16, 60, 1);
+	w->now_ns += INTERVAL_NS;
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	CHECK_EQ(ixy_rx_batch(&fan.monitors[0]->client, descs, 32), 32);
+	/* now it is, but a burst has come */
+	rig_receive(&fan.rig, 0, 31, 60, 1);
+	w->now_ns += INTERVAL_NS;
+	CHECK(wake_all(w, false) > w->now_ns);
+	rig_receive(&fan.rig, 0, 1, 60, 1);
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	wait_for_wakers(&fan);
+	CHECK_EQ(bytes_in(fan.wake_fds[0]), 4);
+	fan_close(&fan);
+}
+
 static void full_wake_socket_does_not_hold_up_anybody(void)
 {
 	struct fan fan;
@@ -196,6 +235,7 @@ int main(void)
 	RUN(worker_wakes_nobody_by_itself);
 	RUN(wakers_wake_all_in_one_round);
 	RUN(client_that_says_wake_me_for_ever_is_woken_once_in_an_interval);
+	RUN(client_with_many_frames_is_left_asleep_for_longer);
 	RUN(full_wake_socket_does_not_hold_up_anybody);
 	RUN(client_that_does_not_sleep_is_not_woken);
 	return DONE();
