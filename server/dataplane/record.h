@@ -220,7 +220,8 @@ static inline void record_device_done_all(struct record *r, const struct ixy_des
 		uint32_t buf = descs[i].buf;
 		bool lent = __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
 
-		if (buf - first < num_own && (!lent || lents[buf] == last)) {
+		if (buf - first < num_own &&
+		    (!lent || __atomic_load_n(&lents[buf], __ATOMIC_RELAXED) == last)) {
 			__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
 			stack[num_free++] = buf;
 		} else {
@@ -334,7 +335,7 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
 		if (buf >= num_bufs)
 			break;
 		word = bits[buf / 64];
-		lent = lents[buf];
+		lent = __atomic_load_n(&lents[buf], __ATOMIC_RELAXED); /* perhaps another's */
 		if (!(word & bit) || lent >> 8 != lender || (lent & 0xff) == 0)
 			break;
 		if ((lent & 0xff) == 1 && buf - first >= num_own)
