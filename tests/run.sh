@@ -11,7 +11,8 @@ usage() {
 usage: tests/run.sh [--asan | --tsan | --debug] [--clang] [-R REGEX] [LABEL...]
 
 Builds and runs the tests with these labels (default: unit integration netns). Label fuzz runs
-each fuzz target for IXY_FUZZ_SECONDS (10), with clang, in a tree of its own.
+each fuzz target for IXY_FUZZ_SECONDS (10), with clang, in a tree of its own; label bench tries
+the benchmark's script in build-bench/, and measures nothing.
 
   --asan    AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan/
   --tsan    ThreadSanitizer, in build-tsan/
@@ -60,14 +61,14 @@ done
 for label in "${labels[@]}"; do
 	case $label in
 	unit | integration | netns | vm) ;;
-	fuzz)
+	fuzz | bench)
 		if [ ${#labels[@]} -gt 1 ]; then
-			echo "run.sh: fuzz is built apart: run it on its own" >&2
+			echo "run.sh: $label is built apart: run it on its own" >&2
 			exit 2
 		fi
 		;;
 	*)
-		echo "run.sh: unknown label $label; there are unit, integration, netns, vm, fuzz" >&2
+		echo "run.sh: unknown label $label; there are unit, integration, netns, vm, fuzz, bench" >&2
 		exit 2
 		;;
 	esac
@@ -88,6 +89,11 @@ if [ "${labels[0]}" = fuzz ]; then
 	project_dir=$source_dir/tests/fuzz
 	compiler=clang
 	suffix=-fuzz
+elif [ "${labels[0]}" = bench ]; then
+	need_python matplotlib:python3-matplotlib || say "plots will not be tried"
+	project_dir=$source_dir/tests/bench
+	build_type=Release
+	suffix=-bench
 else
 	# a test that lacks one of these skips itself, so without root the rest can still run
 	need_commands ip:iproute2 ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump ethtool:ethtool \

@@ -1,12 +1,16 @@
 /*
- * bench_client.c - forwards what a port receives back to it, in place, and counts
+ * bench_client.c - forwards what ports receive, in place, and counts; one thread plays all clients
  *
- * One thread on one core, bursts of 32, never asleep. The frame is left alone, or its MAC addresses
- * are swapped, which is the least that a real forwarder does to it. Prints one line of JSON; the
- * totals over the client's whole life are there to be compared with the server's counters.
+ * A seat is one attached client. Each stage IN:OUT is a client that receives from port IN and sends to
+ * OUT; several make a chain if a cable joins the ports between them. Members are more clients like the
+ * first, among whom the server spreads the flows; monitors look and free. All seats are polled by this
+ * one thread in turns, so that the number of clients can be larger than that of CPUs.
+ *
+ * Prints one line of JSON: the rate of the last stage in the measured time, and the totals over the whole
+ * life, which are there to be compared with the server's counters.
  */
 #include <errno.h>
-#include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,23 +21,33 @@
 
 #include "shm/lane.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/bench_client.h"
 
-#define MAX_BURST       256
 #define LOOPS_PER_CLOCK 256
+#define EMPTY_LOOKS     1000 /* before sleeping, as ixy-fwd does */
 #define FIRST_WAIT_NS   5000000000ull
 
-struct options {
-	const char *dir, *server, *port;
-	int cpu;
-	unsigned int burst;
-	double seconds;
-	bool swap;
+struct seat {
+	struct ixy_client *client;
+	struct ixy_qp *qp;
+	uint16_t out;
+	bool frees;   /* gives back instead of sending: a monitor, or a sink */
+	bool counted; /* of the last stage: what it receives is the result */
+	uint64_t received;
+};
+
+/* Totals; the difference of two is what a measured time saw. */
+struct totals {
+	uint64_t received, sent, seen, polls, empty, tx_full;
+	uint64_t ns, waited, cpu, server_cpu, dropped;
 };
 
 struct run {
-	struct ixy_qp *qp;
-	uint16_t port;
-	uint64_t received, sent, polls; /* polls that found something */
+	struct seat seats[MAX_SEATS];
+	unsigned int num_seats;
+	struct totals now;
+	unsigned int empty_looks;
+	uint64_t attach_ns, first_ns;
 };
 
 struct mac_pair {
@@ -49,33 +63,121 @@ static void swap_macs(struct ixy_qp *qp, const struct ixy_desc *desc)
 	memcpy(macs->source, old.destination, sizeof(old.destination));
 }
 
+static int give_back(struct run *run, const struct seat *seat, const struct ixy_desc *descs, int n)
+{
+	if (!seat->counted)
+		run->now.seen += (unsigned int)n;
+	return ixy_free_batch(seat->qp, descs, (unsigned int)n);
+}
+
 /* One burst in and out again; returns what was received, or a negative errno. */
-static inline int forward(struct run *run, const struct options *o)
+static inline int forward(struct run *run, struct seat *seat, const struct options *o)
 {
 	struct ixy_desc descs[MAX_BURST];
-	int n = ixy_rx_batch(run->qp, descs, o->burst);
+	int n = ixy_rx_batch(seat->qp, descs, o->burst);
 
-	if (n <= 0)
+	run->now.polls++;
+	if (n <= 0) {
+		run->now.empty += n == 0;
 		return n;
-	for (int i = 0; i < n; i++) {
-		descs[i].port = run->port;
-		if (o->swap)
-			swap_macs(run->qp, &descs[i]);
 	}
-	run->received += (unsigned int)n;
-	run->polls++;
+	seat->received += (unsigned int)n;
+	if (seat->counted)
+		run->now.received += (unsigned int)n;
+	if (o->touch && !seat->frees)
+		for (int i = 0; i < n; i++)
+			swap_macs(seat->qp, &descs[i]);
+	if (seat->frees)
+		return give_back(run, seat, descs, n);
+	for (int i = 0; i < n; i++)
+		descs[i].port = seat->out;
 	for (int done = 0; done < n;) {
-		int sent = ixy_tx_batch(run->qp, descs + done, (unsigned int)(n - done));
+		int sent = ixy_tx_batch(seat->qp, descs + done, (unsigned int)(n - done));
 
 		if (sent < 0)
 			return sent;
+		run->now.sent += (unsigned int)sent;
 		done += sent;
-		run->sent += (unsigned int)sent;
+		if (done == n)
+			break;
+		run->now.tx_full++;
+		/* with others to play, waiting for a slow port would keep them from their turn */
+		if (o->num_stages > 1)
+			return ixy_free_batch(seat->qp, descs + done, (unsigned int)(n - done));
 	}
 	return n;
 }
 
-/* What the server had to allocate for this pair's rings. */
+/* All seats once; returns what was received, or a negative errno. */
+static inline int turn(struct run *run, const struct options *o)
+{
+	int all = 0;
+
+	for (unsigned int i = 0; i < run->num_seats; i++) {
+		int n = forward(run, &run->seats[i], o);
+
+		if (n < 0)
+			return n;
+		all += n;
+	}
+	if (o->sleep) {
+		run->empty_looks = all ? 0 : run->empty_looks + 1;
+		if (run->empty_looks > EMPTY_LOOKS) {
+			int events = ixy_wait(run->seats[0].qp, IXY_WAKE_RX, 10);
+
+			run->empty_looks = 0;
+			if (events < 0)
+				return events;
+		}
+	}
+	return all;
+}
+
+static uint64_t dropped(const struct run *run)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < run->num_seats; i++) {
+		struct ixy_stats stats = {.size = sizeof(stats)};
+
+		if (ixy_stats(run->seats[i].qp, &stats) == 0)
+			sum += stats.rx_dropped_ring + stats.rx_dropped_held +
+			       stats.rx_dropped_pool;
+	}
+	return sum;
+}
+
+static struct totals look(const struct run *run, const struct options *o)
+{
+	struct totals t = run->now;
+
+	t.waited = bench_waited_ns(0);
+	if (o->server_pid) {
+		t.waited += bench_waited_ns(o->server_pid);
+		t.server_cpu = bench_cpu_ns(o->server_pid);
+	}
+	t.dropped = dropped(run);
+	t.cpu = bench_cpu_ns(0);
+	t.ns = bench_now_ns();
+	return t;
+}
+
+static int go_on(struct run *run, const struct options *o, double ns)
+{
+	uint64_t begin = bench_now_ns();
+
+	do {
+		for (unsigned int loop = 0; loop < LOOPS_PER_CLOCK; loop++) {
+			int n = turn(run, o);
+
+			if (n < 0)
+				return n;
+		}
+	} while ((double)(bench_now_ns() - begin) < ns);
+	return 0;
+}
+
+/* What the server had to allocate for a pair's rings. */
 static unsigned long lane_bytes(const struct ixy_qp *qp)
 {
 	struct ixy_geometry geometry;
@@ -85,136 +187,142 @@ static unsigned long lane_bytes(const struct ixy_qp *qp)
 	return (unsigned long)geometry.down_bytes + geometry.up_bytes;
 }
 
-static int measure(struct run *run, const struct options *o, uint64_t attach_ns)
+/* What the member with the fewest frames got, where 1 is an equal share; over the whole life. */
+static double least_share(const struct run *run)
 {
-	uint64_t start = bench_now_ns(), begin, now, received, polls, attached = start - attach_ns;
-	uint64_t first_ns, waited;
+	uint64_t least = UINT64_MAX, sum = 0;
+	unsigned int members = 0;
+
+	for (unsigned int i = 0; i < run->num_seats; i++) {
+		const struct seat *seat = &run->seats[i];
+
+		if (!seat->counted)
+			continue;
+		members++;
+		sum += seat->received;
+		if (seat->received < least)
+			least = seat->received;
+	}
+	return sum ? (double)least * members / (double)sum : 0;
+}
+
+static void print(const struct run *run, const struct options *o, const struct totals *a,
+                  const struct totals *b)
+{
+	double ns = (double)(b->ns - a->ns), received = (double)(b->received - a->received);
+	uint64_t polls = b->polls - a->polls, empty = b->empty - a->empty;
+
+	printf("{\"mpps\": %.4f, \"least_share\": %.3f, \"packets\": %.0f, \"seconds\": %.6f, \"mean_burst\": %.1f, "
+	       "\"empty_polls\": %.4f, \"tx_full\": %" PRIu64 ", \"dropped\": %" PRIu64
+	       ", \"dropped_ever\": %" PRIu64 ", \"seen_by_monitors\": %" PRIu64
+	       ", \"client_cpu_s\": %.6f, "
+	       "\"server_cpu_s\": %.6f, \"waited\": %.4f, \"attach_ms\": %.4f, "
+	       "\"first_packet_ms\": %.4f, \"lane_bytes\": %lu, \"received\": %" PRIu64
+	       ", \"sent\": %" PRIu64 "}\n",
+	       received / ns * 1e3, least_share(run), received, ns / 1e9,
+	       polls > empty ? (received + (double)(b->seen - a->seen)) / (double)(polls - empty)
+	                     : 0,
+	       polls ? (double)empty / (double)polls : 0, b->tx_full - a->tx_full,
+	       b->dropped - a->dropped, b->dropped, b->seen - a->seen,
+	       (double)(b->cpu - a->cpu) / 1e9, (double)(b->server_cpu - a->server_cpu) / 1e9,
+	       (double)(b->waited - a->waited) / ns, (double)run->attach_ns / 1e6,
+	       (double)run->first_ns / 1e6, lane_bytes(run->seats[0].qp), b->received,
+	       b->sent + o->miscount);
+}
+
+static int measure(struct run *run, const struct options *o, uint64_t begin_ns)
+{
+	struct totals a, b;
 	int n;
 
-	while ((n = forward(run, o)) == 0)
-		if (bench_now_ns() - start > FIRST_WAIT_NS)
+	while ((n = turn(run, o)) == 0)
+		if (bench_now_ns() - begin_ns > FIRST_WAIT_NS)
 			return -ETIMEDOUT;
+	run->first_ns = bench_now_ns() - begin_ns;
+	if (n > 0)
+		n = go_on(run, o, BENCH_WARM_UP_NS);
 	if (n < 0)
 		return n;
-	first_ns = bench_now_ns() - attach_ns;
+	a = look(run, o);
+	n = go_on(run, o, o->seconds * 1e9);
+	b = look(run, o);
+	if (n == 0)
+		print(run, o, &a, &b);
+	return n;
+}
 
-	/* two passes of one loop: warm up, then measure */
-	for (int pass = 0; pass < 2; pass++) {
-		double limit_ns = pass ? o->seconds * 1e9 : (double)BENCH_WARM_UP_NS;
+/* Adds a seat; 0, or -1 after a message. */
+static int take_seat(struct run *run, const struct options *o, const struct stage *stage,
+                     bool monitor)
+{
+	struct seat *seat = &run->seats[run->num_seats];
+	struct ixy_attach_opts opts = IXY_ATTACH_OPTS_INIT;
+	const char *port = stage->in;
+	char why[256] = "";
+	int error, out;
 
-		waited = bench_waited_ns(0);
-		received = run->received;
-		polls = run->polls;
-		begin = bench_now_ns();
-		do {
-			for (unsigned int loop = 0; loop < LOOPS_PER_CLOCK; loop++) {
-				n = forward(run, o);
-				if (n < 0)
-					return n;
-			}
-			now = bench_now_ns();
-		} while ((double)(now - begin) < limit_ns);
+	opts.socket_dir = o->dir;
+	opts.ports = &port;
+	opts.num_ports = 1;
+	opts.rx_slots = o->rx_slots;
+	opts.error = why;
+	opts.error_bytes = sizeof(why);
+	if (monitor || o->readonly)
+		opts.mode = IXY_MODE_READONLY;
+	opts.role = monitor ? IXY_ROLE_MONITOR : IXY_ROLE_MEMBER;
+	error = ixy_attach(o->server, &opts, &seat->client);
+	if (error) {
+		fprintf(stderr, "bench_client: %s\n", *why ? why : strerror(-error));
+		return -1;
 	}
-	received = run->received - received;
-	polls = run->polls - polls;
-	waited = bench_waited_ns(0) - waited;
-	printf("{\"mpps\": %.3f, \"mean_burst\": %.1f, \"attach_ms\": %.3f, "
-	       "\"first_packet_ms\": %.3f, \"lane_bytes\": %lu, \"waited\": %.4f, "
-	       "\"received\": %llu, \"sent\": %llu}\n",
-	       (double)received / (double)(now - begin) * 1e3,
-	       polls ? (double)received / (double)polls : 0, (double)attached / 1e6,
-	       (double)first_ns / 1e6, lane_bytes(run->qp), (double)waited / (double)(now - begin),
-	       (unsigned long long)run->received, (unsigned long long)run->sent);
+	run->num_seats++;
+	out = ixy_port_index(seat->client, stage->out);
+	if (out < 0) {
+		fprintf(stderr, "bench_client: there is no port %s\n", stage->out);
+		return -1;
+	}
+	seat->qp = ixy_queue_pair(seat->client, 0);
+	seat->out = (uint16_t)out;
+	seat->frees = monitor || o->sink;
+	seat->counted = !monitor && stage == &o->stages[o->num_stages - 1];
 	return 0;
 }
 
-static void usage(FILE *out)
+/* The first seat is attached last: its time is that of an attach beside the others. */
+static int take_seats(struct run *run, const struct options *o)
 {
-	fputs("usage: bench_client [-d DIR] -n SERVER -p PORT [--cpu N] [--burst N] [--seconds S]\n"
-	      "                    [--swap-macs]\n"
-	      "Forwards everything that PORT receives back to PORT, and prints packets per second.\n"
-	      "example: bench_client -n main -p p0 --cpu 1 --burst 32 --seconds 2\n",
-	      out);
-}
-
-static int parse(int argc, char **argv, struct options *o)
-{
-	static const struct option longs[] = {
-		{"cpu", required_argument, NULL, 'c'},     {"burst", required_argument, NULL, 'b'},
-		{"seconds", required_argument, NULL, 't'}, {"swap-macs", no_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},          {0},
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "d:n:p:h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'd':
-			o->dir = optarg;
-			break;
-		case 'n':
-			o->server = optarg;
-			break;
-		case 'p':
-			o->port = optarg;
-			break;
-		case 'c':
-			o->cpu = atoi(optarg);
-			break;
-		case 'b':
-			o->burst = (unsigned int)strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			o->seconds = strtod(optarg, NULL);
-			break;
-		case 's':
-			o->swap = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(EXIT_SUCCESS);
-		default:
+	for (unsigned int i = 0; i < o->monitors; i++)
+		if (take_seat(run, o, &o->stages[0], true))
 			return -1;
-		}
-	}
-	if (optind != argc || !o->server || !o->port || o->burst == 0 || o->burst > MAX_BURST ||
-	    !(o->seconds > 0))
-		return -1;
+	/* the last stage first, so that nothing is sent to where nobody listens */
+	for (unsigned int i = o->num_stages; i-- > 1;)
+		if (take_seat(run, o, &o->stages[i], false))
+			return -1;
+	for (unsigned int i = 1; i < o->members; i++)
+		if (take_seat(run, o, &o->stages[0], false))
+			return -1;
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {.cpu = 1, .burst = 32, .seconds = 2};
-	struct ixy_attach_opts opts = IXY_ATTACH_OPTS_INIT;
-	struct ixy_client *client;
+	struct options o;
 	struct run run = {0};
-	char why[256] = "";
-	uint64_t attach_ns;
-	int error;
+	uint64_t begin_ns;
+	int error = -1;
 
-	if (parse(argc, argv, &o) < 0) {
-		usage(stderr);
+	if (options_parse(&o, argc, argv) || bench_pin(o.cpu) < 0)
 		return EXIT_FAILURE;
+	if (take_seats(&run, &o) == 0) {
+		begin_ns = bench_now_ns();
+		error = take_seat(&run, &o, &o.stages[0], false);
+		run.attach_ns = bench_now_ns() - begin_ns;
+		if (error == 0)
+			error = measure(&run, &o, begin_ns);
+		if (error < -1)
+			fprintf(stderr, "bench_client: %s\n", strerror(-error));
 	}
-	if (bench_pin(o.cpu) < 0)
-		return EXIT_FAILURE;
-	opts.socket_dir = o.dir;
-	opts.ports = &o.port;
-	opts.num_ports = 1;
-	opts.error = why;
-	opts.error_bytes = sizeof(why);
-
-	attach_ns = bench_now_ns();
-	error = ixy_attach(o.server, &opts, &client);
-	if (error) {
-		fprintf(stderr, "bench_client: %s\n", *why ? why : strerror(-error));
-		return EXIT_FAILURE;
-	}
-	run.qp = ixy_queue_pair(client, 0);
-	run.port = (uint16_t)ixy_port_index(client, o.port);
-	error = measure(&run, &o, attach_ns);
-	if (error)
-		fprintf(stderr, "bench_client: %s\n", strerror(-error));
-	ixy_detach(client);
+	while (run.num_seats)
+		ixy_detach(run.seats[--run.num_seats].client);
 	return error ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,11 +2,12 @@
  * bench_ring.c - how fast two cores can pass 16-byte descriptors: the ceiling for everything else
  *
  * Two processes on two cores and nothing between them but a ring of their own: no record, no
- *checks, no frames. The ring is the plainest one that is fast: single producer, single consumer,
- *power of two, each side keeps a copy of the other's index and refreshes it only when the copy runs
- *out.
+ * checks, no frames. The ring is the plainest one that is fast: single producer, single consumer,
+ * power of two, each side keeps a copy of the other's index and refreshes it only when the copy runs
+ * out.
  *
- *	bench_ring --pingpong	round trip of one descriptor, nanoseconds (median of many)
+ *	bench_ring --pingpong	round trip of one descriptor, nanoseconds (median of many means)
+ *	bench_ring --round-trip	the same, each trip timed by itself: percentiles
  *	bench_ring		descriptors per second in one direction, bursts of 32
  *
  * Prints one line of JSON.
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/bench_latency.h"
 
 #define MAX_BURST       256
 #define LOOPS_PER_CLOCK 256  /* bursts between two looks at the clock */
@@ -56,7 +58,7 @@ struct options {
 	int cpus[2];
 	unsigned int burst, slots;
 	double seconds;
-	bool pingpong;
+	bool pingpong, round_trip;
 };
 
 static inline unsigned int ring_push(struct producer *p, const struct slot *items, unsigned int n)
@@ -102,7 +104,7 @@ static size_t ring_bytes(unsigned int slots)
 	return (sizeof(struct ring) + slots * sizeof(struct slot) + 4095) & ~(size_t)4095;
 }
 
-/* The child of --pingpong: returns what it gets until it is killed. */
+/* The child of --pingpong and --round-trip: returns what it gets until it is killed. */
 static void echo(struct ring *in, struct ring *out, const struct options *o)
 {
 	struct consumer from = {in, 0, 0, o->slots};
@@ -145,6 +147,28 @@ static void pingpong(struct ring *out, struct ring *in, const struct options *o)
 	}
 	qsort(ns, ROUNDS, sizeof(ns[0]), compare);
 	printf("{\"pingpong_ns\": %.1f}\n", ns[ROUNDS / 2]);
+}
+
+/* The same as pingpong(), with a look at the counter before and after each trip. */
+static int round_trips(struct ring *out, struct ring *in, const struct options *o, pid_t peer)
+{
+	struct producer to = {out, 0, 0, o->slots};
+	struct consumer from = {in, 0, 0, o->slots};
+	struct slot item = {{1, 2}};
+	struct latency latency;
+	uint64_t begin;
+
+	if (latency_begin(&latency, o->seconds, false, peer))
+		return EXIT_FAILURE;
+	do {
+		begin = bench_ticks();
+		while (ring_push(&to, &item, 1) == 0)
+			;
+		while (ring_pop(&from, &item, 1) == 0)
+			;
+	} while (latency_add(&latency, bench_ticks() - begin, latency.num % 256 == 0));
+	latency_print(&latency, "");
+	return EXIT_SUCCESS;
 }
 
 /* The child of the throughput run: pushes bursts until it is killed. */
@@ -201,7 +225,7 @@ static int consume(struct ring *ring, const struct options *o, pid_t producer)
 
 static void usage(FILE *out)
 {
-	fputs("usage: bench_ring [--pingpong] [--cpus A,B] [--burst N] [--slots N] [--seconds S]\n"
+	fputs("usage: bench_ring [--pingpong | --round-trip] [--cpus A,B] [--burst N] [--slots N] [--seconds S]\n"
 	      "Two processes pinned to CPUs A and B (0,1) pass 16-byte descriptors through a ring.\n"
 	      "example: bench_ring --cpus 0,1 --burst 32 --seconds 2\n",
 	      out);
@@ -210,13 +234,10 @@ static void usage(FILE *out)
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"pingpong", no_argument, NULL, 'p'},
-		{"cpus", required_argument, NULL, 'c'},
-		{"burst", required_argument, NULL, 'b'},
-		{"slots", required_argument, NULL, 's'},
-		{"seconds", required_argument, NULL, 't'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"pingpong", no_argument, NULL, 'p'},    {"round-trip", no_argument, NULL, 'r'},
+		{"cpus", required_argument, NULL, 'c'},  {"burst", required_argument, NULL, 'b'},
+		{"slots", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'},        {0},
 	};
 	int c;
 
@@ -224,6 +245,9 @@ static int parse(int argc, char **argv, struct options *o)
 		switch (c) {
 		case 'p':
 			o->pingpong = true;
+			break;
+		case 'r':
+			o->round_trip = true;
 			break;
 		case 'c':
 			if (sscanf(optarg, "%d,%d", &o->cpus[0], &o->cpus[1]) != 2)
@@ -283,13 +307,15 @@ int main(int argc, char **argv)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent || bench_pin(o.cpus[1]) < 0)
 			_exit(EXIT_FAILURE);
-		if (o.pingpong)
+		if (o.pingpong || o.round_trip)
 			echo(rings[0], rings[1], &o);
 		else
 			produce(rings[0], &o);
 	}
 	if (o.pingpong)
 		pingpong(rings[0], rings[1], &o);
+	else if (o.round_trip)
+		status = round_trips(rings[0], rings[1], &o, child);
 	else
 		status = consume(rings[0], &o, child);
 	kill(child, SIGKILL);
