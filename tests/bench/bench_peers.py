@@ -34,11 +34,12 @@ def pipe(bench, trip=False):
 def dpdk(bench, burst=32, size=64, touch=False, trip=False):
     """A primary that receives from net_null, and a secondary that transmits to net_null."""
     bench.need("dpdk_pair", "the DPDK primary and secondary")
+    if os.geteuid() != 0:
+        raise Skip("the DPDK primary and secondary: needs root, to mount hugetlbfs for itself")
     seconds = bench.latency_seconds(False) if trip else bench.seconds
-    return run_watched([bench.program("dpdk_pair"), "--cpu", str(bench.cpus[0]), "--client-cpu",
-                        str(bench.cpus[1]), "--burst", str(burst), "--seconds", str(seconds),
-                        "--size", str(size), *(["--touch"] if touch else []),
-                        *(["--round-trip"] if trip else [])], seconds)
+    return run_json([bench.program("dpdk_pair"), *cpu_option(bench), "--burst", str(burst),
+                     "--seconds", str(seconds), "--size", str(size),
+                     *(["--touch"] if touch else []), *(["--round-trip"] if trip else [])])
 
 
 # -- memif, between two dpdk-testpmd ----------------------------------------------------------------------
