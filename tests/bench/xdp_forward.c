@@ -34,6 +34,7 @@
 #define FRAME_BYTES 2048
 #define RING_SLOTS  2048
 #define BURST       64
+#define EMPTY_LOOKS 20 /* before sleeping */
 #define POLL_MS     10 /* how late the end of the time may be seen */
 #define FIRST_NS    5000000000ull
 
@@ -56,6 +57,7 @@ struct forwarder {
 	void *area;
 	struct port ports[2], *in, *out; /* @out may be @in */
 	unsigned int on_way;             /* in the tx ring, and not yet completed */
+	unsigned int empty_looks;
 	uint64_t sent, rounds, sleeps;
 };
 
@@ -204,14 +206,20 @@ static uint32_t move(struct forwarder *f)
 	return n;
 }
 
-/* 0, or -1 after a message */
+/*
+ * One round; 0, or -1 after a message.
+ *
+ * Packets per CPU second hardly depend on EMPTY_LOOKS, since a frame costs the kernel more than anything
+ * here (0 and 20 and never sleeping: 613 to 645 thousand). 20 forward 8 % more frames than 0.
+ */
 static int turn(struct forwarder *f)
 {
 	struct pollfd fds[2] = {{.fd = f->in->fd, .events = POLLIN}};
 
 	f->rounds++;
 	recycle(f);
-	if (move(f) > 0 || f->on_way > 0)
+	f->empty_looks = move(f) > 0 ? 0 : f->empty_looks + 1;
+	if (f->empty_looks <= EMPTY_LOOKS || f->on_way > 0)
 		return kick(f);
 	/* this also tells the kernel that the fill ring has frames again */
 	f->sleeps++;
