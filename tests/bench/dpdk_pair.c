@@ -129,11 +129,14 @@ static int rest(struct pair *p, uint64_t ns)
 
 	if (number < 0)
 		return 0;
-	if (number != SIGCHLD)
+	if (number != SIGCHLD) {
 		fprintf(stderr, "dpdk_pair: ended by signal %d\n", number);
-	else
-		reap(p, info.si_pid == p->pids[PRIMARY] ? PRIMARY : SECONDARY, false);
-	return -1;
+		return -1;
+	}
+	if (info.si_pid != p->pids[PRIMARY])
+		return reap(p, SECONDARY, false);
+	/* that of round trips measures, prints, and ends by itself */
+	return reap(p, PRIMARY, p->options->round_trip && p->control->go);
 }
 
 /* Starts one, and waits until it has found all that it needs; 0, or -1 after a message. */
@@ -205,8 +208,10 @@ static int run(struct pair *p)
 	__atomic_store_n(&p->control->go, true, __ATOMIC_RELEASE);
 	if (!p->options->round_trip)
 		return measure(p);
-	/* the primary times the trips, prints, and ends */
-	return reap(p, PRIMARY, true);
+	while (p->pids[PRIMARY])
+		if (rest(p, START_NS))
+			return -1;
+	return 0;
 }
 
 static void usage(FILE *out)

@@ -1,10 +1,10 @@
 /*
  * packet_blast.c - sends the same UDP frame out of an interface as fast as it can, or at a rate
  *
- * An AF_PACKET socket, many frames a system call, past the queueing discipline. Of the ways there are this
- * one leaves frames in one piece and with room in front, so that a veth whose peer runs an XDP program need
- * not copy them once more; a PACKET_TX_RING gives it frames in pieces. The socket has no protocol and so
- * receives nothing, whatever comes back.
+ * An AF_PACKET socket, many frames a system call, past the queueing discipline. This way frames are in one
+ * piece and have room in front, so that a veth whose peer runs an XDP program need not copy them once more.
+ * A PACKET_TX_RING gives it frames in pieces: 0.60 instead of 0.67 Mpps, and the receiver had 8 % more to
+ * do. The socket has no protocol and so receives nothing, whatever comes back.
  *
  * Runs for --seconds or until SIGTERM, and prints one line of JSON.
  */
