@@ -115,7 +115,7 @@ static int reap(struct pair *p, int role, bool expected)
 		fprintf(stderr, "dpdk_pair: the %s was ended by signal %d\n", role_names[role],
 		        WTERMSIG(status));
 	else
-		fprintf(stderr, "dpdk_pair: the %s ended too early, status %d\n", role_names[role],
+		fprintf(stderr, "dpdk_pair: the %s ended with status %d\n", role_names[role],
 		        WEXITSTATUS(status));
 	return -1;
 }
