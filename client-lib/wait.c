@@ -21,6 +21,20 @@
 
 #define ALL_EVENTS (IXY_WAKE_RX | IXY_WAKE_TX | IXY_WAKE_ALLOC)
 
+/*
+ * Frames that come by the dozen are left to gather. Being woken costs this side and the server's a system
+ * call, two switches of threads and an interrupt of another CPU, some 10 us of theirs; a timer costs 3,
+ * and the server nothing. So whoever received at least GATHER_LEAST frames in GATHER_NS sleeps by the
+ * clock at first, until about GATHER_MOST more have come: no more than the rings and the quota of any
+ * client hold. No frame waits longer than the server would have let it (BULK_INTERVAL_NS in its wake.c).
+ * An AF_XDP port on veth, server and client on one core: 2.1 times the frames for the same CPU time.
+ */
+#define GATHER_LEAST 16u
+#define GATHER_MOST  64u
+#define GATHER_NS    100000u
+#define SLACK_NS                                                                                   \
+	50000u /* by which the kernel ends a thread's sleep late, prctl(2) PR_SET_TIMERSLACK */
+
 static bool tx_has_room(const struct ixy_qp *qp)
 {
 	uint32_t head = __atomic_load_n(&qp->down->tx_head, __ATOMIC_ACQUIRE);
@@ -150,16 +164,43 @@ static int wait_once(struct ixy_qp *qp, unsigned int events, bool for_ever, uint
 	return p.revents & ~POLLIN ? -ENOTCONN : 0;
 }
 
+/* How long frames may gather now, in ns; 0: not at all, since they are few, or too many. */
+static uint64_t gather_ns(struct ixy_qp *qp, uint64_t now)
+{
+	uint64_t got = qp->rx_packets - qp->waited_packets, took = now - qp->waited_ns, wait;
+
+	qp->waited_packets = qp->rx_packets;
+	qp->waited_ns = now;
+	if (got < GATHER_LEAST || took * GATHER_LEAST >= got * GATHER_NS)
+		return 0;
+	wait = GATHER_MOST * took / got;
+	if (wait > GATHER_NS)
+		wait = GATHER_NS;
+	return wait > SLACK_NS ? wait - SLACK_NS : 0;
+}
+
+/* What is ready after a moment of sleep, if such a sleep pays, or at once; -EINTR as for ixy_wait(). */
+static int gather(struct ixy_qp *qp, uint64_t now)
+{
+	struct timespec moment = {0, (long)gather_ns(qp, now)};
+	bool interrupted = moment.tv_nsec && nanosleep(&moment, NULL);
+	int ready = look(qp, IXY_WAKE_RX);
+
+	return ready == 0 && interrupted ? -EINTR : ready;
+}
+
 int ixy_wait(struct ixy_qp *qp, unsigned int events, int timeout_ms)
 {
 	bool for_ever = timeout_ms < 0, expired = false;
-	uint64_t deadline_ns = 0;
+	uint64_t now, deadline_ns;
 	int ready = look(qp, events);
 
 	if (ready || timeout_ms == 0)
 		return ready;
-	if (!for_ever)
-		deadline_ns = clock_ns() + (uint64_t)timeout_ms * 1000000u;
+	now = clock_ns();
+	deadline_ns = now + (uint64_t)timeout_ms * 1000000u;
+	if (events == IXY_WAKE_RX)
+		ready = gather(qp, now);
 	while (ready == 0 && !expired)
 		ready = wait_once(qp, events, for_ever, deadline_ns, &expired);
 	return ready;

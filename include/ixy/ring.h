@@ -88,6 +88,9 @@ struct ixy_qp {
 	int wait_fd;    /* readable when the server woke this pair, or is gone */
 	int doorbell_fd;
 	uint32_t armed; /* IXY_WAKE_* passed to ixy_wait_arm() */
+
+	/* rx_packets, and the time, when ixy_wait() last found nothing */
+	uint64_t waited_packets, waited_ns;
 };
 
 /* Rings the doorbell of the pair's worker: one write to an eventfd, never blocks. Rarely called. */

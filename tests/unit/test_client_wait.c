@@ -32,11 +32,31 @@ struct fake {
 
 static struct fake f;
 
+/* Sleeps by the clock are the library's alone here: they are counted, and something happens in them. */
+static struct {
+	int num;
+	long ns;
+	int error;
+	void (*during)(void);
+} sleeps;
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	(void)left;
+	sleeps.num++;
+	sleeps.ns = time->tv_nsec;
+	if (sleeps.during)
+		sleeps.during();
+	errno = sleeps.error;
+	return sleeps.error ? -1 : 0;
+}
+
 static void setup(void)
 {
 	int wake[2], bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	memset(&f, 0, sizeof(f));
+	memset(&sleeps, 0, sizeof(sleeps));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, wake) < 0 ||
 	    bell < 0)
 		abort();
@@ -80,7 +100,7 @@ static void nap_ms(long ms)
 {
 	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
 
-	nanosleep(&t, NULL);
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
 static long now_ms(void)
@@ -384,6 +404,103 @@ static void doorbell_that_nobody_hears_does_not_block(void)
 	teardown();
 }
 
+/* @n frames in @us microseconds, all received, until now */
+static void after_receiving(uint64_t n, uint64_t us)
+{
+	setup();
+	f.qp.rx_packets = 1000 + n;
+	f.qp.waited_packets = 1000;
+	f.qp.waited_ns = clock_ns() - us * 1000;
+}
+
+static void publish_unasked(void)
+{
+	/* the server sees nobody who wants to be woken */
+	CHECK_EQ(f.up.wake, 0);
+	publish_rx();
+}
+
+static void frames_by_the_dozen_gather_without_a_wake_up(void)
+{
+	after_receiving(40, 100);
+	sleeps.during = publish_unasked;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, -1), IXY_WAKE_RX);
+	CHECK_EQ(sleeps.num, 1);
+	/* 100 us, the longest there is, less the kernel's slack */
+	CHECK_EQ(sleeps.ns, 50000);
+	teardown();
+	/* 64 frames in 66 us */
+	after_receiving(96, 100);
+	sleeps.during = publish_unasked;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, -1), IXY_WAKE_RX);
+	CHECK_EQ(sleeps.num, 1);
+	CHECK(sleeps.ns > 10000 && sleeps.ns < 50000);
+	teardown();
+}
+
+static void few_frames_or_too_many_do_not_gather(void)
+{
+	static const struct {
+		uint64_t frames, us;
+	} cases[] = {{15, 60}, {16, 100}, {1000, 10000}, {100000, 50000}, {0, 10}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		after_receiving(cases[i].frames, cases[i].us);
+		CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, 1), 0);
+		CHECK_EQ(sleeps.num, 0);
+		teardown();
+	}
+}
+
+/* What was received before the last wait counts no more: after a moment without frames, it is a wait. */
+static void gathering_in_vain_ends_in_a_wait(void)
+{
+	after_receiving(40, 100);
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, 1), 0);
+	CHECK_EQ(sleeps.num, 1);
+	f.qp.waited_ns = clock_ns() - 100000;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, 1), 0);
+	CHECK_EQ(sleeps.num, 1);
+	teardown();
+}
+
+static void waits_for_more_than_frames_do_not_gather(void)
+{
+	after_receiving(40, 100);
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX | IXY_WAKE_ALLOC, 1), 0);
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, 0), 0);
+	CHECK_EQ(sleeps.num, 0);
+	teardown();
+}
+
+static void signal_ends_gathering(void)
+{
+	after_receiving(40, 100);
+	sleeps.error = EINTR;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, -1), -EINTR);
+	teardown();
+	/* but not what has come meanwhile */
+	after_receiving(40, 100);
+	sleeps.error = EINTR;
+	sleeps.during = publish_rx;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, -1), IXY_WAKE_RX);
+	teardown();
+}
+
+static void end_session(void)
+{
+	f.alive = 0;
+}
+
+static void end_of_session_is_seen_after_gathering(void)
+{
+	after_receiving(40, 100);
+	sleeps.during = end_session;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, -1), -ENOTCONN);
+	CHECK_EQ(sleeps.num, 1);
+	teardown();
+}
+
 int main(void)
 {
 	alarm(100); /* a wake-up that is lost must not hang the tests */
@@ -404,5 +521,11 @@ int main(void)
 	RUN(arm_then_disarm_serves_a_loop_of_the_caller_s);
 	RUN(arm_for_alloc_tells_a_sleeping_worker_of_freed_buffers);
 	RUN(doorbell_that_nobody_hears_does_not_block);
+	RUN(frames_by_the_dozen_gather_without_a_wake_up);
+	RUN(few_frames_or_too_many_do_not_gather);
+	RUN(gathering_in_vain_ends_in_a_wait);
+	RUN(waits_for_more_than_frames_do_not_gather);
+	RUN(signal_ends_gathering);
+	RUN(end_of_session_is_seen_after_gathering);
 	return DONE();
 }
