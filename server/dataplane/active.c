@@ -3,98 +3,163 @@
 
 #include "server/dataplane/collect.h"
 
-#define IDLE_SWEEP 16u /* quiet pairs that a round without work looks at */
+#define CHUNK 16u /* quiet pairs that are looked at together */
 
-static void swap(struct qp **a, struct qp **b)
+static void swap(struct qp **qps, unsigned int a, unsigned int b)
 {
-	struct qp *old = *a;
+	struct qp *old = qps[a];
 
-	*a = *b;
-	*b = old;
+	qps[a] = qps[b];
+	qps[b] = old;
+	qps[a]->at = a;
+	qps[b]->at = b;
 }
 
-static bool is_quiet(const struct qp *qp)
+static void make_active(struct worker *w, unsigned int at)
 {
-	return qp->quiet > ACTIVE_ROUNDS;
+	struct qp *qp = w->polled[at];
+
+	w->quiet_pairs[at] = w->quiet_pairs[w->num_active];
+	swap(w->polled, at, w->num_active++);
+	qp->quiet = 0;
+}
+
+/* Everything was collected: a look at what the client writes is enough to know whether there is more. */
+static void make_quiet(struct worker *w, unsigned int at)
+{
+	const struct qp *qp;
+
+	swap(w->polled, at, --w->num_active);
+	qp = w->polled[w->num_active];
+	w->quiet_pairs[w->num_active] = (struct quiet_pair){
+		.up = qp->up,
+		.tx_tail = qp->state->tx_head,
+		.free_tail = qp->state->free_head,
+		.grant_head = qp->state->grant_head,
+		.grants = qp->state->alloc_bufs != 0,
+	};
+}
+
+static bool has_moved(const struct quiet_pair *q)
+{
+	return __atomic_load_n(&q->up->tx_tail, __ATOMIC_ACQUIRE) != q->tx_tail ||
+	       __atomic_load_n(&q->up->free_tail, __ATOMIC_ACQUIRE) != q->free_tail ||
+	       (q->grants &&
+	        __atomic_load_n(&q->up->grant_head, __ATOMIC_ACQUIRE) != q->grant_head);
+}
+
+/* Fetches what has_moved() will read of @num quiet pairs, from number @at on, or of fewer. */
+static void fetch(const struct worker *w, unsigned int at, unsigned int num)
+{
+	for (; num && at < w->num_polled; num--, at++)
+		__builtin_prefetch(w->quiet_pairs[at].up);
 }
 
 /* Everybody in turn is first: where a port has little room, nobody gets all of it. */
-static unsigned int collect_active(struct worker *w, struct qp **qps, const struct tables *tables,
-                                   bool *some_quiet)
+static unsigned int collect_active(struct worker *w, const struct tables *tables, bool *some_quiet)
 {
 	unsigned int n = w->num_active, at = w->first_qp < n ? w->first_qp : 0, work = 0;
 
 	*some_quiet = false;
 	w->first_qp = at + 1;
 	for (unsigned int i = 0; i < n; i++) {
-		struct qp *qp = qps[at];
+		struct qp *qp = w->polled[at];
 
 		if (!qp->stopped)
 			work += collect(w, qp, tables);
-		*some_quiet |= is_quiet(qp);
+		*some_quiet |= active_is_quiet(qp);
 		if (++at == n)
 			at = 0;
 	}
 	return work;
 }
 
-static void part(struct worker *w, struct qp **qps)
+static void part(struct worker *w)
 {
 	for (unsigned int i = 0; i < w->num_active;) {
-		if (is_quiet(qps[i]))
-			swap(&qps[i], &qps[--w->num_active]);
+		if (active_is_quiet(w->polled[i]))
+			make_quiet(w, i);
 		else
 			i++;
 	}
 }
 
-/* How many of @num quiet pairs are looked at in this round. */
-static uint64_t sweep_length(const struct worker *w, unsigned int num)
+static unsigned int collect_quiet(struct worker *w, const struct tables *tables)
 {
-	uint64_t due = 1 + (w->now_ns - w->swept_ns) * num / ACTIVE_SWEEP_NS;
+	unsigned int num = w->num_polled - w->num_active, work = 0;
+	unsigned int chunk = num < CHUNK ? num : CHUNK;
 
-	if (w->idle_since_ns && due < IDLE_SWEEP)
-		due = IDLE_SWEEP;
-	return due < num ? due : num;
+	if (!w->idle_since_ns && w->now_ns - w->swept_ns < chunk * ACTIVE_LOOK_NS)
+		return 0;
+	w->swept_ns = w->now_ns;
+	for (unsigned int i = 0; i < chunk && w->num_active < w->num_polled; i++) {
+		unsigned int at = w->sweep_at;
+
+		if (at < w->num_active || at >= w->num_polled)
+			at = w->num_active;
+		w->sweep_at = at + 1;
+		if (has_moved(&w->quiet_pairs[at])) {
+			struct qp *qp = w->polled[at];
+
+			make_active(w, at);
+			if (!qp->stopped)
+				work += collect(w, qp, tables);
+		}
+	}
+	/* there they are when it is their turn */
+	fetch(w, w->sweep_at, CHUNK);
+	return work;
 }
 
-static unsigned int collect_quiet(struct worker *w, struct qp **qps, unsigned int n,
-                                  const struct tables *tables)
+void active_adopt(struct worker *w, const struct tables *tables)
 {
-	uint64_t left = sweep_length(w, n - w->num_active);
-	unsigned int work = 0;
+	const struct worker_table *view = &tables->workers[w->index];
 
-	w->swept_ns = w->now_ns;
-	for (; left; left--) {
-		unsigned int at = w->sweep_at;
-		struct qp *qp;
+	w->polled = view->qps;
+	w->num_polled = w->num_active = view->num_qps;
+	w->num_rung = 0;
+}
 
-		if (at < w->num_active || at >= n)
-			at = w->num_active;
-		qp = qps[at];
-		if (!qp->stopped)
-			work += collect(w, qp, tables);
-		if (!is_quiet(qp))
-			swap(&qps[at], &qps[w->num_active++]);
-		w->sweep_at = at + 1;
+void active_make_rung(struct worker *w)
+{
+	while (w->num_rung)
+		active_make(w, w->rung[--w->num_rung]);
+}
+
+void active_make(struct worker *w, struct qp *qp)
+{
+	if (qp->at >= w->num_active && qp->at < w->num_polled && w->polled[qp->at] == qp)
+		make_active(w, qp->at);
+}
+
+bool active_pending(struct worker *w, const struct tables *tables)
+{
+	const struct worker_table *view = &tables->workers[w->index];
+	unsigned int known = w->polled == view->qps ? w->num_active : view->num_qps;
+
+	for (unsigned int i = 0; i < known; i++)
+		if (collect_pending(w, view->qps[i]))
+			return true;
+	fetch(w, known, CHUNK);
+	for (unsigned int i = known; i < view->num_qps; i++) {
+		fetch(w, i + CHUNK, 1);
+		if (has_moved(&w->quiet_pairs[i]) && !view->qps[i]->stopped) {
+			make_active(w, i);
+			return true;
+		}
 	}
-	return work;
+	return false;
 }
 
 unsigned int active_collect(struct worker *w, const struct tables *tables)
 {
-	const struct worker_table *view = &tables->workers[w->index];
 	unsigned int work;
 	bool some_quiet;
 
-	if (w->look_at_all) {
-		w->look_at_all = false;
-		w->num_active = view->num_qps;
-	}
-	work = collect_active(w, view->qps, tables, &some_quiet);
+	work = collect_active(w, tables, &some_quiet);
 	if (some_quiet)
-		part(w, view->qps);
-	if (w->num_active < view->num_qps)
-		work += collect_quiet(w, view->qps, view->num_qps, tables);
+		part(w);
+	if (w->num_active < w->num_polled)
+		work += collect_quiet(w, tables);
 	return work;
 }

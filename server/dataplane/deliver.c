@@ -6,6 +6,7 @@
  */
 #include "server/dataplane/deliver.h"
 
+#include "server/dataplane/active.h"
 #include "server/dataplane/admission.h"
 #include "server/dataplane/checks.h"
 #include "server/dataplane/classify.h"
@@ -63,6 +64,7 @@ static void publish(struct worker *w, struct qp *qp, uint32_t n, uint64_t bytes)
 	counter_add(&qp->counters[CLIENT_RX_PACKETS], n);
 	counter_add(&qp->counters[CLIENT_RX_BYTES], bytes);
 	worker_mark_dirty(w, qp, IXY_WAKE_RX);
+	active_expect(w, qp);
 }
 
 void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,

@@ -90,6 +90,7 @@ struct qp {
 	bool stopped;          /* worker: broke a rule; neither polled nor delivered to any more */
 	bool dirty;            /* worker: on the wake list */
 	uint32_t quiet;        /* worker: rounds in a row that found nothing here (active.h) */
+	unsigned int at;       /* worker: its place in the worker's table while it is quiet */
 	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
 	uint64_t last_wake_ns; /* worker */
 	uint64_t woken_at;     /* worker: frames delivered until then */

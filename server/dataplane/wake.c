@@ -13,7 +13,7 @@
 
 #include <ixy/ring.h>
 
-#include "server/dataplane/collect.h"
+#include "server/dataplane/active.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/rcu.h"
 
@@ -21,7 +21,6 @@
 #define WAKE_INTERVAL_NS  20000u /* per client, and per worker */
 #define BULK_INTERVAL_NS  100000u
 #define BULK              16u /* frames between two wake-ups */
-#define EVENTS            32
 
 /* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
 #define EVENT_COMMAND  0u
@@ -132,13 +131,7 @@ static bool anything_to_do(struct worker *w, const struct tables *tables)
 		return true;
 	if (w->num_workers > 1 && cross_pending(w))
 		return true;
-	for (unsigned int i = 0; tables && i < tables->workers[w->index].num_qps; i++) {
-		if (collect_pending(w, tables->workers[w->index].qps[i])) {
-			w->look_at_all = true;
-			return true;
-		}
-	}
-	return false;
+	return tables && active_pending(w, tables);
 }
 
 /* A device that is gone would be readable for ever; one that works is looked at in every round. */
@@ -161,7 +154,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 	case EVENT_DOORBELL:
 		/* the kernel orders this too, but tells nobody (ThreadSanitizer) */
 		__atomic_load_n(&w->watched, __ATOMIC_ACQUIRE);
-		w->look_at_all = true; /* the tables may not have this one any more */
+		w->rung[w->num_rung++] = pointer;
 		counter_add(&((struct qp *)pointer)->counters[CLIENT_DOORBELLS], 1);
 		break;
 	default:
@@ -172,7 +165,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 
 void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_ns)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[WORKER_EVENTS];
 	struct timespec timeout;
 	int n = 0;
 
@@ -186,7 +179,7 @@ void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_
 		timeout.tv_nsec = (long)(left % 1000000000u);
 		counter_add(&w->counters[SERVER_SLEEPS], 1);
 		rcu_sleep_begins(w);
-		n = epoll_pwait2(w->epoll_fd, events, EVENTS,
+		n = epoll_pwait2(w->epoll_fd, events, WORKER_EVENTS,
 		                 until_ns == NEVER_NS ? NULL : &timeout, NULL);
 		rcu_sleep_ends();
 	}

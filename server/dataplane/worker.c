@@ -129,7 +129,7 @@ static void adopt(struct worker *w, const struct tables *tables)
 	const struct worker_table *view = &tables->workers[w->index];
 
 	w->last_generation = tables->generation;
-	w->look_at_all = true;
+	active_adopt(w, tables);
 	for (unsigned int i = 0; i < view->num_qps; i++)
 		worker_join(w, view->qps[i]);
 	for (unsigned int i = 0; i < w->num_queues; i++) {
@@ -202,6 +202,8 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 
 	if (tables->generation != w->last_generation)
 		adopt(w, tables);
+	if (w->num_rung)
+		active_make_rung(w);
 	w->starving = false;
 	if (__atomic_load_n(&w->snapshot, __ATOMIC_RELAXED))
 		snapshot_take(w, __atomic_exchange_n(&w->snapshot, NULL, __ATOMIC_ACQUIRE));

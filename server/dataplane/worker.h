@@ -25,6 +25,15 @@ struct snapshot;
 
 #define MAX_PORT_QUEUES (HOLDER_DEVICE_LAST - HOLDER_DEVICE_FIRST + 1)
 
+/* What a quiet client had written when it became so (active.h). */
+struct quiet_pair {
+	const struct ixy_up_index *up;
+	uint32_t tx_tail, free_tail, grant_head;
+	bool grants; /* is there a grant ring? */
+};
+
+#define WORKER_EVENTS 32 /* that end a sleep */
+
 struct worker {
 	/* constant while the worker runs */
 	unsigned int index;
@@ -60,14 +69,17 @@ struct worker {
 
 	struct qp *reclaiming; /* being taken back, one after the other; through reclaim_link */
 	/* active.h: the first num_active pairs of the table are looked at in every round */
-	unsigned int num_active;
-	unsigned int first_qp;     /* with which of them the next round begins */
-	unsigned int sweep_at;     /* which of the others is next */
-	uint64_t swept_ns;         /* when some of them were looked at */
-	bool look_at_all;          /* in the next round */
-	unsigned int first_worker; /* whose frames are sent first in the next round */
-	bool others_first;         /* in this round they are sent before those of own clients */
-	uint64_t last_generation;  /* of the tables of the round before */
+	struct qp **polled; /* the worker's pairs in this round's tables */
+	unsigned int num_polled, num_active;
+	unsigned int first_qp; /* with which of them the next round begins */
+	struct quiet_pair quiet_pairs[MAX_QUEUE_PAIRS]; /* from num_active on */
+	unsigned int sweep_at;                          /* which of them is next */
+	uint64_t swept_ns;                              /* when some of them were looked at */
+	unsigned int num_rung;
+	struct qp *rung[WORKER_EVENTS]; /* whose doorbells ended the last sleep */
+	unsigned int first_worker;      /* whose frames are sent first in the next round */
+	bool others_first;        /* in this round they are sent before those of own clients */
+	uint64_t last_generation; /* of the tables of the round before */
 	uint64_t port_counters[MAX_PORT_QUEUES][PORT_NUM_COUNTERS];
 	uint64_t counters[SERVER_NUM_COUNTERS];
 	uint64_t last_ask_ns;   /* when it last asked the other workers for buffers */

@@ -197,7 +197,7 @@ static const struct entry entries[] = {
 	F(ixy_qp, free_tail), F(ixy_qp, free_head_seen), F(ixy_qp, rx_packets),
 	F(ixy_qp, tx_packets), F(ixy_qp, alloc_bufs), F(ixy_qp, free_bufs), F(ixy_qp, regions),
 	F(ixy_qp, client), F(ixy_qp, index), F(ixy_qp, wait_fd), F(ixy_qp, doorbell_fd),
-	F(ixy_qp, armed),
+	F(ixy_qp, armed), F(ixy_qp, waited_packets), F(ixy_qp, waited_ns),
 #endif
 };
 /* clang-format on */

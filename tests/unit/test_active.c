@@ -56,18 +56,37 @@ static void all_but_the_busy_one_become_quiet(void)
 	rig_close(&rig);
 }
 
-/* Each in turn: one a round, and the busy one is served in each. */
-static void quiet_pair_is_noticed_beside_a_busy_one(void)
+static void make_quiet(void)
 {
-	open_with(RIG_QPS, 8);
+	for (unsigned int i = 0; i < ACTIVE_ROUNDS + 2; i++)
+		worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.w->num_active, 0);
+}
+
+/* All quiet but pair 0, which sends in each round. */
+static void make_quiet_beside_a_busy_one(void)
+{
 	for (unsigned int i = 0; i < 2 * ACTIVE_ROUNDS; i++) {
 		worker_round(rig.w, rig.tables);
 		send_one(rig.clients[0]);
 	}
 	CHECK_EQ(rig.w->num_active, 1);
+}
+
+/* A microsecond for each quiet pair, and no look before; the busy one is served in each round. */
+static void quiet_pair_is_noticed_beside_a_busy_one(void)
+{
+	open_with(RIG_QPS, 8);
+	make_quiet_beside_a_busy_one();
 	for (unsigned int i = 1; i < RIG_QPS; i++) {
+		unsigned int quiet = RIG_QPS - i;
+
+		worker_round(rig.w, rig.tables);
 		send_one(rig.clients[i]);
-		CHECK(rounds_until_sent(rig.clients[i], rig.clients[0], RIG_QPS) != 0);
+		rig.w->now_ns = rig.w->swept_ns + quiet * ACTIVE_LOOK_NS - 1;
+		CHECK_EQ(rounds_until_sent(rig.clients[i], rig.clients[0], 3), 0);
+		rig.w->now_ns++;
+		CHECK_EQ(rounds_until_sent(rig.clients[i], rig.clients[0], 1), 1);
 		CHECK_EQ(rig.w->num_active, i + 1);
 		CHECK(rig.clients[0]->server.state->tx_head + 1 >= rig.clients[0]->client.tx_tail);
 		/* from now on at once */
@@ -77,41 +96,60 @@ static void quiet_pair_is_noticed_beside_a_busy_one(void)
 	rig_close(&rig);
 }
 
-static void make_quiet(void)
+/* Each index is noticed by itself. */
+static void whatever_a_quiet_pair_does_is_noticed(void)
 {
-	for (unsigned int i = 0; i < ACTIVE_ROUNDS + 2; i++)
-		worker_round(rig.w, rig.tables);
-	CHECK_EQ(rig.w->num_active, 0);
-}
+	struct ixy_desc descs[8];
 
-/* Where rounds are long, more are looked at in each: all of them in ACTIVE_SWEEP_NS. */
-static void long_round_looks_at_more(void)
-{
-	open_with(RIG_QPS, 8);
+	open_with(2, 8);
 	make_quiet();
-	for (unsigned int i = 0; i < RIG_QPS; i++)
-		send_one(rig.clients[i]);
-	rig.w->now_ns += ACTIVE_SWEEP_NS;
+	CHECK_EQ(ixy_alloc_batch(&rig.clients[1]->client, descs, 8), 8);
+	rig.w->now_ns += 2 * ACTIVE_LOOK_NS;
 	worker_round(rig.w, rig.tables);
-	CHECK_EQ(rig.num_sent, RIG_QPS);
-	CHECK_EQ(rig.w->num_active, RIG_QPS);
+	CHECK_EQ(rig.clients[1]->server.state->grant_tail, 16);
+	make_quiet();
+	CHECK_EQ(ixy_free_batch(&rig.clients[1]->client, descs, 8), 8);
+	rig.w->now_ns += 2 * ACTIVE_LOOK_NS;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.clients[1]->server.state->free_head, 8);
+	CHECK_EQ(ixy_alloc_batch(&rig.clients[1]->client, descs, 1), 1);
+	worker_round(rig.w, rig.tables);
+	make_quiet();
+	descs[0].len = 60;
+	CHECK_EQ(ixy_tx_batch(&rig.clients[1]->client, descs, 1), 1);
+	rig.w->now_ns += 2 * ACTIVE_LOOK_NS;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.num_sent, 1);
 	rig_close(&rig);
 }
 
-/* Rounds without work have the time; and before a sleep, and after a doorbell, all are looked at. */
-static void idle_round_looks_at_many(void)
+/* Where nothing is granted, that index says nothing, and is the client's to play with. */
+static void grant_index_without_grants_is_nobody_s_business(void)
+{
+	open_with(2, 0);
+	make_quiet();
+	rig.clients[1]->client.up->grant_head = 77;
+	rig.w->now_ns += 2 * ACTIVE_LOOK_NS;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.w->num_active, 0);
+	CHECK(!active_pending(rig.w, rig.tables));
+	rig_close(&rig);
+}
+
+static void rounds_without_work_look_at_once(void)
 {
 	open_with(RIG_QPS, 8);
 	make_quiet();
 	for (unsigned int i = 0; i < RIG_QPS; i++)
 		send_one(rig.clients[i]);
 	rig.w->idle_since_ns = 1;
-	worker_round(rig.w, rig.tables);
+	for (unsigned int i = 0; i < (RIG_QPS + 15) / 16; i++)
+		worker_round(rig.w, rig.tables);
 	CHECK_EQ(rig.num_sent, RIG_QPS);
 	rig_close(&rig);
 }
 
-static void new_tables_and_doorbells_make_all_looked_at(void)
+static void new_tables_make_all_active(void)
 {
 	open_with(RIG_QPS, 8);
 	make_quiet();
@@ -120,12 +158,64 @@ static void new_tables_and_doorbells_make_all_looked_at(void)
 	rig.tables->generation++;
 	worker_round(rig.w, rig.tables);
 	CHECK_EQ(rig.num_sent, RIG_QPS);
+	rig_close(&rig);
+}
+
+static void doorbell_makes_its_pair_active(void)
+{
+	open_with(RIG_QPS, 8);
 	make_quiet();
 	for (unsigned int i = 0; i < RIG_QPS; i++)
 		send_one(rig.clients[i]);
-	rig.w->look_at_all = true;
+	rig.w->rung[rig.w->num_rung++] = &rig.clients[5]->server;
 	worker_round(rig.w, rig.tables);
-	CHECK_EQ(rig.num_sent, 2 * RIG_QPS);
+	CHECK_EQ(rig.num_sent, 1);
+	CHECK_EQ(rig.w->num_active, 1);
+	CHECK(rig.tables->workers[0].qps[0] == &rig.clients[5]->server);
+	rig_close(&rig);
+}
+
+/* Again and again, in any order: each pair keeps its own place, and what it had written. */
+static void pairs_become_active_and_quiet_in_any_order(void)
+{
+	static const unsigned int order[] = {6, 2, 7, 0, 5, 3, 1, 4};
+
+	open_with(RIG_QPS, 8);
+	for (unsigned int turn = 0; turn < RIG_QPS; turn++) {
+		make_quiet();
+		for (unsigned int i = 0; i < RIG_QPS; i++) {
+			unsigned int at = (order[i] + turn) % RIG_QPS;
+
+			for (unsigned int k = 0; k <= at % 3; k++)
+				send_one(rig.clients[at]);
+			/* the doorbells of some, and of the others that the worker looks */
+			if (i <= turn)
+				rig.w->rung[rig.w->num_rung++] = &rig.clients[at]->server;
+			rig.w->idle_since_ns = i > turn;
+			CHECK_EQ(rounds_until_sent(rig.clients[at], NULL, 1), 1);
+			CHECK_EQ(rig.w->num_active, i + 1);
+		}
+	}
+	rig_close(&rig);
+}
+
+/* What is delivered comes back soon. */
+static void delivery_makes_its_pair_active(void)
+{
+	struct ixy_desc desc;
+
+	open_with(RIG_QPS, 8);
+	rig_publish(&rig, 0, (struct rig_client *[]){rig.clients[2], NULL}, NULL);
+	make_quiet();
+	rig_receive(&rig, 0, 1, 60, 1);
+	for (unsigned int i = 0; i < ACTIVE_ROUNDS; i++) {
+		CHECK_EQ(rig.w->num_active, 1);
+		worker_round(rig.w, rig.tables);
+	}
+	CHECK_EQ(ixy_rx_batch(&rig.clients[2]->client, &desc, 1), 1);
+	CHECK_EQ(ixy_tx_batch(&rig.clients[2]->client, &desc, 1), 1);
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.num_sent, 1);
 	rig_close(&rig);
 }
 
@@ -137,9 +227,12 @@ static void sleep_notices_a_quiet_pair(void)
 	for (unsigned int i = 0; i < RIG_QPS; i++)
 		send_one(rig.clients[i]);
 	rig.w->tables = rig.tables;
-	worker_sleep(rig.w, rig.tables, NEVER_NS);
-	worker_round(rig.w, rig.tables);
-	CHECK_EQ(rig.num_sent, RIG_QPS);
+	/* the first that is found is enough */
+	for (unsigned int i = 1; i <= RIG_QPS; i++) {
+		worker_sleep(rig.w, rig.tables, NEVER_NS);
+		worker_round(rig.w, rig.tables);
+		CHECK_EQ(rig.num_sent, i);
+	}
 	rig_close(&rig);
 }
 
@@ -155,6 +248,7 @@ static void starving_pair_stays_active(void)
 	n = record_take(&rig.w->record, HOLDER_WORKER, bufs, RIG_BUFS);
 	CHECK_EQ(n, RIG_BUFS - 16);
 	CHECK_EQ(ixy_alloc_batch(&rig.clients[1]->client, kept, 8), 8);
+	rig.w->idle_since_ns = 1;
 	for (unsigned int i = 0; i < 2 * ACTIVE_ROUNDS; i++)
 		worker_round(rig.w, rig.tables);
 	CHECK(rig.w->starving);
@@ -170,9 +264,13 @@ int main(void)
 {
 	RUN(all_but_the_busy_one_become_quiet);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
-	RUN(long_round_looks_at_more);
-	RUN(idle_round_looks_at_many);
-	RUN(new_tables_and_doorbells_make_all_looked_at);
+	RUN(whatever_a_quiet_pair_does_is_noticed);
+	RUN(grant_index_without_grants_is_nobody_s_business);
+	RUN(rounds_without_work_look_at_once);
+	RUN(new_tables_make_all_active);
+	RUN(doorbell_makes_its_pair_active);
+	RUN(pairs_become_active_and_quiet_in_any_order);
+	RUN(delivery_makes_its_pair_active);
 	RUN(sleep_notices_a_quiet_pair);
 	RUN(starving_pair_stays_active);
 	return DONE();
