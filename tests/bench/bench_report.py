@@ -38,9 +38,15 @@ def print_rows(result, texts, out):
                 f"{row['p999_us']:.3f}  maximum {row['max_us']:.1f} us (medians of the samples)")
 
 
+def elsewhere(comparison):
+    """The ratio where cores were far, if the one that is judged is of near ones; or the reverse."""
+    other = comparison["other"]
+    return f"{other['class']} {other['ratio']:.3g}" if other else ""
+
+
 def print_comparisons(result, out):
     out(f"\n{'case/row':<26}{'figure':<24}{'ours':>10}{'peer':>10}{'ratio':>9}  {'goal':<8}"
-        f"{'':<11}{'compared':<26}peer")
+        f"{'':<11}{'compared':<26}{'else':<12}peer")
     for c in result["comparisons"]:
         word = {True: "met", False: "MISSED", None: ""}[c["met"]]
         if c["ours"] is None or (c["peer_name"] and c["peer"] is None):
@@ -48,7 +54,7 @@ def print_comparisons(result, out):
         ratio = f"{c['ratio']:9.3g}" if c["ratio"] is not None else f"{'-':>9}"
         out(f"{c['case'] + '/' + c['row']:<26}{c['figure']:<24}{number(c['ours'])}"
             f"{number(c['peer'])}{ratio}  {c['goal'] or '':<8}{word:<11}{c['basis']:<26}"
-            f"{c['peer_name'] or ''}")
+            f"{elsewhere(c):<12}{c['peer_name'] or ''}")
 
 
 def print_report(result, texts, out=print):
@@ -87,7 +93,8 @@ def print_markdown(result, out=print):
         text = rows[(c["case"], c["row"])]["text"] if (c["case"], c["row"]) in rows else c["row"]
         figure = {"mpps": "Mpps"}.get(c["figure"], c["figure"])
         out(f"| {c['case']}: {text}, {figure} | {number(c['ours'], 1)} | {c['peer_name'] or ''} | "
-            f"{peer} | {ratio} | {c['goal'] or ''} | {word} {c['basis']} |")
+            f"{peer} | {ratio} | {c['goal'] or ''} | {word} {c['basis']}"
+            f"{'; ' + elsewhere(c) if c['other'] else ''} |")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,16 @@ class Samples:
                 best = least, values, text
         return (best[1], self.nearness(keys, best[2])) if best else ([[] for _ in keys], "none")
 
+    def other(self, keys, figure, basis):
+        """The ratio where the cores were the other way, far for near, if there are samples; or None."""
+        cores = {"near": "far", "far": "near"}.get(basis.split(",")[0])
+        values = [self.values(key, figure, (DISTURBED[1][0], cores)) for key in keys]
+        if cores is None or not all(self.rows[key][1].cores for key in keys) or not all(values):
+            return None
+        ours, peer = map(statistics.median, values)
+        return {"class": cores, "ours": ours, "peer": peer, "ratio": ours / peer,
+                "used": [len(v) for v in values]} if peer else None
+
     def nearness(self, keys, text):
         """Rows for which it does not matter how near the cores are have samples of no class."""
         return text if any(self.rows[key][1].cores for key in keys) else "any, " + text.split(
@@ -170,7 +180,8 @@ class Samples:
     def compare(self, case, compare):
         keys = [self.full_key(case, name) for name in (compare.ours, compare.peer) if name]
         line = {"case": case.name, "row": compare.ours, "ours": None, "peer": None,
-                "peer_name": None, "ratio": None, "goal": compare.goal or None, "met": None}
+                "peer_name": None, "ratio": None, "other": None, "goal": compare.goal or None,
+                "met": None}
         if compare.peer:
             line["peer_name"] = self.rows[keys[1]][1].text
         row = self.rows[keys[0]][1]
@@ -187,6 +198,7 @@ class Samples:
         if compare.peer and medians[1]:
             line["peer"] = medians[1]
             line["ratio"] = medians[0] / medians[1]
+            line["other"] = self.other(keys, figure, basis)
         judged = line["ratio"] if compare.peer else line["ours"]
         # what was disturbed much, or is not alike, is shown and not judged
         if compare.goal and judged is not None and not basis.endswith(NOT_JUDGED):

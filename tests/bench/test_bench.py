@@ -118,6 +118,8 @@ class Comparison(unittest.TestCase):
             peer=[(9, "far", True), (40, "near", True), (41, "near", True), (8, "far", True)])
         self.assertEqual((line["ours"], line["peer"], line["basis"]), (90.5, 40.5, "near, quiet"))
         self.assertTrue(line["met"])
+        self.assertEqual(line["other"], {"class": "far", "ours": 20.5, "peer": 8.5,
+                                         "ratio": 20.5 / 8.5, "used": [2, 2]})
 
     def test_far_is_compared_with_far_where_one_side_was_never_near(self):
         line = self.compare(ours=[(90, "near", True), (91, "near", True), (20, "far", True),
@@ -129,6 +131,7 @@ class Comparison(unittest.TestCase):
     def test_unlike_is_shown_but_not_judged(self):
         line = self.compare(ours=[(90, "near", True)] * 2, peer=[(15, "far", True)] * 2)
         self.assertEqual((line["basis"], line["met"]), ("unlike", None))
+        self.assertIsNone(line["other"])
 
     def test_disturbed_samples_count_only_where_there_are_no_others(self):
         line = self.compare(ours=[(90, "near", True)] * 2 + [(10, "near", False)],

@@ -411,6 +411,7 @@ static void after_receiving(uint64_t n, uint64_t us)
 	f.qp.rx_packets = 1000 + n;
 	f.qp.waited_packets = 1000;
 	f.qp.waited_ns = clock_ns() - us * 1000;
+	f.qp.rx_slots = 256; /* nothing looks at the descriptors */
 }
 
 static void publish_unasked(void)
@@ -450,6 +451,15 @@ static void few_frames_or_too_many_do_not_gather(void)
 		CHECK_EQ(sleeps.num, 0);
 		teardown();
 	}
+}
+
+static void small_ring_does_not_overflow(void)
+{
+	after_receiving(40, 100);
+	f.qp.rx_slots = 32;
+	CHECK_EQ(ixy_wait(&f.qp, IXY_WAKE_RX, 1), 0);
+	CHECK_EQ(sleeps.num, 0);
+	teardown();
 }
 
 /* What was received before the last wait counts no more: after a moment without frames, it is a wait. */
@@ -523,6 +533,7 @@ int main(void)
 	RUN(doorbell_that_nobody_hears_does_not_block);
 	RUN(frames_by_the_dozen_gather_without_a_wake_up);
 	RUN(few_frames_or_too_many_do_not_gather);
+	RUN(small_ring_does_not_overflow);
 	RUN(gathering_in_vain_ends_in_a_wait);
 	RUN(waits_for_more_than_frames_do_not_gather);
 	RUN(signal_ends_gathering);
