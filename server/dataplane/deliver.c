@@ -51,6 +51,8 @@ uint32_t deliver_grantable(struct worker *w, const struct worker *source, struct
 	if (share < room)
 		count_drop(&qp->drops->rx_dropped_held, &qp->counters[CLIENT_RX_DROP_HELD],
 		           room - share);
+	if (share < n)
+		qp->bulk = false; /* it had better be awake */
 	return share;
 }
 

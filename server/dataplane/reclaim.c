@@ -29,13 +29,17 @@ static void finish(struct worker *w, struct qp *qp)
 	uint64_t one = 1;
 	ssize_t written;
 
-	if (!waker_done_with(qp))
-		return; /* in the next round, then */
+	w->reclaiming = qp->reclaim_link;
+	if (!waker_done_with(qp)) {
+		/* that may take as long as the client likes: the others do not wait for it */
+		qp->reclaim_link = w->unwoken;
+		w->unwoken = qp;
+		return;
+	}
 	forget_dirty(w, qp);
 	if (qp->joined)
 		admission_promise(w, qp->state, false);
 	qp->joined = false;
-	w->reclaiming = qp->reclaim_link;
 	/* from here on the control thread may free the pair */
 	__atomic_store_n(&qp->reclaimed, 1, __ATOMIC_RELEASE);
 	written = write(w->event_fd, &one, sizeof(one));
@@ -56,4 +60,9 @@ void reclaim_slice(struct worker *w)
 	qp->reclaim_next = buf;
 	if (st->held == 0 || buf == w->record.num_bufs)
 		finish(w, qp);
+	/* once more, when all others had their turn */
+	if (!w->reclaiming) {
+		w->reclaiming = w->unwoken;
+		w->unwoken = NULL;
+	}
 }

@@ -68,6 +68,7 @@ struct worker {
 	uint64_t last_fence_ns;
 
 	struct qp *reclaiming; /* being taken back, one after the other; through reclaim_link */
+	struct qp *unwoken;    /* hold nothing any more, but a waker is at them still; likewise */
 	/* active.h: the first num_active pairs of the table are looked at in every round */
 	struct qp **polled; /* the worker's pairs in this round's tables */
 	unsigned int num_polled, num_active;

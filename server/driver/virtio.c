@@ -175,7 +175,18 @@ static void tell(struct virtio_device *device, struct virtq *q)
 		device->transport->notify(device, q->index);
 }
 
-/* One doorbell a round: each is a system call with the legacy transport, and an exit to the host. */
+static bool tell_if_due(struct virtio_queue *vq, struct virtq *q)
+{
+	if (!virtq_must_tell(q))
+		return false;
+	tell(vq->device, q);
+	return true;
+}
+
+/*
+ * One doorbell a round: each is a system call with the legacy transport, and an exit to the host. In turns, or
+ * whoever sends in every round would keep the device from the buffers that it receives into.
+ */
 void virtio_poll(struct port_queue *queue, uint64_t now_ns)
 {
 	const struct virtio_port *p = queue->port->state;
@@ -187,10 +198,12 @@ void virtio_poll(struct port_queue *queue, uint64_t now_ns)
 		fail(queue, (enum virtio_fault)gone);
 		return;
 	}
-	if (virtq_must_tell(&vq->tx.q))
-		tell(vq->device, &vq->tx.q);
-	else if (virtq_must_tell(&vq->rx.q))
-		tell(vq->device, &vq->rx.q);
+	if (vq->rx_first && tell_if_due(vq, &vq->rx.q))
+		vq->rx_first = false;
+	else if (tell_if_due(vq, &vq->tx.q))
+		vq->rx_first = true;
+	else
+		tell_if_due(vq, &vq->rx.q);
 	if (vq->tx.num_spare < vq->tx.num_slots)
 		reap(queue);
 }

@@ -91,6 +91,7 @@ struct virtio_queue {
 	_Alignas(IXY_CACHE_LINE) struct virtio_device *device;
 	struct virtio_rx rx;
 	struct virtio_tx tx;
+	bool rx_first;  /* in the next round the receive queue is the first to be told of */
 	uint32_t fault; /* enum virtio_fault; atomic */
 	bool told;      /* the control thread's: the fault was logged */
 };

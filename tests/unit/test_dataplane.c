@@ -557,6 +557,39 @@ static void reclaim_mixed_holdings_returns_all(void)
 	rig_close(&rig);
 }
 
+/* A client whose end of the wake socket is slow costs only itself, also when it is gone (laws 4 and 5). */
+static void reclaim_behind_clients_that_are_still_being_woken_goes_on(void)
+{
+	struct rig_client *c[4];
+
+	rig_open(&rig);
+	for (unsigned int i = 0; i < 4; i++) {
+		c[i] = rig_attach(&rig, 0, 16, 16);
+		rig_collect(&rig, c[i]);
+	}
+	rig.tables->workers[0].num_qps = 0; /* they are out of the tables by then */
+	rig.w->num_queues = 0;              /* the ports of a rig receive nothing by themselves */
+	rig.tables->generation++;
+	for (unsigned int i = 0; i < 4; i++)
+		worker_reclaim(rig.w, &c[i]->server);
+	c[0]->server.wakes_asked = c[1]->server.wakes_asked = c[2]->server.wakes_asked = 1;
+	for (unsigned int i = 0; i < 16; i++)
+		worker_round(rig.w, rig.tables);
+	CHECK_EQ(rig.w->record.num_free, RIG_BUFS);
+	CHECK(c[3]->server.reclaimed);
+	for (unsigned int i = 0; i < 3; i++) {
+		CHECK(!c[i]->server.reclaimed);
+		c[i]->server.wakes_done = 1;
+	}
+	for (unsigned int i = 0; i < 16; i++)
+		worker_round(rig.w, rig.tables);
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK(c[i]->server.reclaimed);
+	CHECK(!rig.w->reclaiming);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	RUN(deliver_one_member_gets_everything_in_order);
@@ -588,5 +621,6 @@ int main(void)
 	RUN(monitor_that_never_reads_costs_only_itself);
 	RUN(members_same_flow_goes_to_the_same_one);
 	RUN(reclaim_mixed_holdings_returns_all);
+	RUN(reclaim_behind_clients_that_are_still_being_woken_goes_on);
 	return DONE();
 }

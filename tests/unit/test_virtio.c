@@ -453,6 +453,29 @@ static void receive_queue_is_told_too_but_not_in_the_same_round(void)
 	soft_free(&s);
 }
 
+/* A client that sends something in each round must not keep the device from its receive buffers. */
+static void receive_queue_is_told_while_somebody_sends_in_every_round(void)
+{
+	struct ixy_desc descs[BURST];
+	struct error error;
+	struct soft s;
+
+	soft_make(&s, "");
+	s.offers &= ~(1ull << VIRTIO_RING_F_EVENT_IDX); /* it wants to be told of everything */
+	CHECK_EQ(virtio_begin(s.port, &error), 0);
+	for (unsigned int round = 1; round <= 16; round++) {
+		soft_receive(&s, 0, 60, 0);
+		give_back(&s, descs, receive(&s, descs));
+		prepare(&s, descs, 1, 0);
+		virtio_tx_burst(queue_of(&s), descs, 1);
+		virtio_poll(queue_of(&s), 0);
+		CHECK_EQ(s.queues[0].told + s.queues[1].told, round);
+		CHECK_EQ(s.queues[0].told, round / 2);
+	}
+	soft_verify(&s);
+	soft_free(&s);
+}
+
 static void worker_that_sleeps_is_interrupted(void)
 {
 	struct ixy_desc descs[BURST];
@@ -624,6 +647,7 @@ int main(void)
 	RUN(device_is_told_when_it_asked_for_it);
 	RUN(device_without_event_index_is_told_unless_it_says_no);
 	RUN(receive_queue_is_told_too_but_not_in_the_same_round);
+	RUN(receive_queue_is_told_while_somebody_sends_in_every_round);
 	RUN(worker_that_sleeps_is_interrupted);
 	RUN(queue_without_interrupts_is_looked_at);
 	RUN(link_follows_the_device);

@@ -194,6 +194,62 @@ static void client_with_many_frames_is_left_asleep_for_longer(void)
 	fan_close(&fan);
 }
 
+/* Makes monitor 0, the only one that sleeps, one to which frames come by the dozen, and has it take them. */
+static struct rig_client *only_bulk_client(struct fan *fan, unsigned int frames)
+{
+	struct rig_client *c = fan->monitors[0];
+	struct worker *w = fan->rig.w;
+
+	for (unsigned int i = 1; i < SLEEPERS; i++)
+		fan->monitors[i]->client.up->wake = 0;
+	rig_receive(&fan->rig, 0, frames, 60, 1);
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	wait_for_wakers(fan);
+	CHECK_EQ(bytes_in(fan->wake_fds[0]), 1);
+	return c;
+}
+
+/* A ring with fewer slots than a burst has frames: it is full before a whole burst can wait. */
+static void client_with_a_small_ring_is_woken_before_it_overflows(void)
+{
+	struct rig_client *c;
+	struct fan fan;
+	struct worker *w;
+
+	fan_open(&fan);
+	w = fan.rig.w;
+	fan.monitors[0]->server.rx_slots = 16;
+	c = only_bulk_client(&fan, 16);
+	__atomic_store_n(&c->client.up->rx_head, 16, __ATOMIC_RELEASE);
+	rig_receive(&fan.rig, 0, 15, 60, 1);
+	w->now_ns += INTERVAL_NS;
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	wait_for_wakers(&fan);
+	CHECK_EQ(bytes_in(fan.wake_fds[0]), 2);
+	CHECK_EQ(c->server.counters[CLIENT_RX_DROP_RING], 0);
+	fan_close(&fan);
+}
+
+/* What a client may hold can be less than a burst as well, at any moment. */
+static void client_that_lacks_room_is_woken_soon(void)
+{
+	struct rig_client *c;
+	struct fan fan;
+	struct worker *w;
+
+	fan_open(&fan);
+	w = fan.rig.w;
+	c = only_bulk_client(&fan, 16);
+	c->server.state->max_bufs = 20;
+	rig_receive(&fan.rig, 0, 5, 60, 1);
+	CHECK_EQ(c->server.counters[CLIENT_RX_DROP_HELD], 1);
+	w->now_ns += INTERVAL_NS;
+	CHECK_EQ(wake_all(w, false), NEVER_NS);
+	wait_for_wakers(&fan);
+	CHECK_EQ(bytes_in(fan.wake_fds[0]), 2);
+	fan_close(&fan);
+}
+
 static void full_wake_socket_does_not_hold_up_anybody(void)
 {
 	struct fan fan;
@@ -236,6 +292,8 @@ int main(void)
 	RUN(wakers_wake_all_in_one_round);
 	RUN(client_that_says_wake_me_for_ever_is_woken_once_in_an_interval);
 	RUN(client_with_many_frames_is_left_asleep_for_longer);
+	RUN(client_with_a_small_ring_is_woken_before_it_overflows);
+	RUN(client_that_lacks_room_is_woken_soon);
 	RUN(full_wake_socket_does_not_hold_up_anybody);
 	RUN(client_that_does_not_sleep_is_not_woken);
 	return DONE();
