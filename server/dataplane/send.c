@@ -4,7 +4,7 @@
 #include "server/dataplane/cross.h"
 #include "server/dataplane/watch.h"
 
-/* A port whose queue had no room for this long is stalled: its frames are dropped, not waited for. */
+/* A port whose queue is without room for this long is stalled: its frames are dropped, not waited for. */
 #define STALL_NS 10000000u
 
 /* What others send to this queue they drop by themselves, while it says that it is closed. */
@@ -26,9 +26,11 @@ unsigned int send_room(struct worker *w, struct port_queue *queue, unsigned int 
 	if (!queue->failed)
 		room = queue->port->driver->tx_room(queue, n);
 	if (room)
-		queue->tx_progress_ns = w->now_ns;
-	else
-		*discard = queue->failed || w->now_ns - queue->tx_progress_ns > STALL_NS;
+		queue->tx_blocked_ns = 0;
+	else if (queue->tx_blocked_ns == 0)
+		queue->tx_blocked_ns = w->now_ns;
+	if (!room)
+		*discard = queue->failed || w->now_ns - queue->tx_blocked_ns > STALL_NS;
 	show_closed(queue, *discard);
 	return *discard ? n : room;
 }

@@ -53,7 +53,7 @@ struct port_queue {
 	struct record *record; /* of the worker that polls this queue */
 	const struct pool_view *pool;
 	uint64_t *counters;      /* [PORT_NUM_COUNTERS]; counter_add() */
-	uint64_t tx_progress_ns; /* worker: when the queue last had room */
+	uint64_t tx_blocked_ns;  /* worker: since when it was found without room; 0: it had some */
 	uint64_t rx_progress_ns; /* worker: when all members last had room (can_wait) */
 	bool failed;             /* the driver: device gone; it is not called any more */
 	uint32_t closed;         /* worker, for the others: failed, or stalled; atomic */

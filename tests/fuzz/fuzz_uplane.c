@@ -310,7 +310,7 @@ static void change_port(struct input *in)
 	port->stuck = input_pick(in, 2);
 	/* as if it had been so for long: what is sent is dropped from now on */
 	if (port->stuck && input_pick(in, 2))
-		fuzz->rig.server.ports[p].queues[0].tx_progress_ns = 0;
+		fuzz->rig.server.ports[p].queues[0].tx_blocked_ns = 1;
 }
 
 static void step(struct input *in)

@@ -100,8 +100,6 @@ static void pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody(void)
 	CHECK_EQ(ixy_rx_batch(&c->client, z, 4), 4);
 
 	rig.room = 0;
-	for (unsigned int i = 0; i < RIG_PORTS; i++)
-		rig.ports[i].queues[0].tx_progress_ns = rig.w->now_ns;
 	send_to(b, x, 4, 0);
 	send_to(a, y, 4, 1);
 	rig_settle(&rig);
@@ -507,6 +505,10 @@ static void port_that_was_closed_is_looked_at_again(void)
 	use_few_driver();
 	tokens = 0;
 	struct port_queue *queue = &rig.ports[1].queues[0];
+	/* the wait begins with the first frame that found no room, whenever the last one was sent */
+	CHECK_EQ(send_room(rig.workers[1], queue, 1, &discard), 0);
+	CHECK(!discard);
+	rig.workers[1]->now_ns += 10000001;
 	CHECK_EQ(send_room(rig.workers[1], queue, 1, &discard), 1);
 	CHECK(discard);
 	/* whoever sends from elsewhere drops and says nothing; so the owner may not sleep for long */
@@ -515,6 +517,11 @@ static void port_that_was_closed_is_looked_at_again(void)
 	worker_round(rig.workers[1], rig.tables);
 	CHECK_EQ(cross_due_ns(rig.workers[1]), NEVER_NS);
 	CHECK_EQ(send_room(rig.workers[0], queue, 1, &discard), 1);
+	CHECK(!discard);
+	/* and the next wait is one of its own */
+	tokens = 0;
+	rig.workers[1]->now_ns += 20000000;
+	CHECK_EQ(send_room(rig.workers[1], queue, 1, &discard), 0);
 	CHECK(!discard);
 	queue->failed = true; /* for good */
 	send_room(rig.workers[1], queue, 1, &discard);
