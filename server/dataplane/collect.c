@@ -14,6 +14,7 @@
 #include "server/dataplane/admission.h"
 #include "server/dataplane/checks.h"
 #include "server/dataplane/cross.h"
+#include "server/dataplane/descs.h"
 #include "server/dataplane/send.h"
 
 #define FREE_BUDGET 256 /* buffers taken back from one client in one round */
@@ -174,35 +175,39 @@ static bool take_over(struct worker *w, struct qp *qp, const struct qp *owner,
 }
 
 /*
- * The frames at the head of @descs for which nothing special is to be done, which are almost all: held
- * by @qp alone, whose client can write, sound, and of a length that the port sends. Hands them over and
- * returns how many they are. Everything about the others is decided by send_run().
+ * The frames at the head of @descs for which nothing special is to be done, which are almost all: for the
+ * same port as the first, sound, of a length that the port sends, and held by @qp alone, whose client can
+ * write. Hands them over and returns how many they are. Everything about the others is decided by
+ * send_run().
  */
 static unsigned int take_plain(struct worker *w, const struct qp *qp,
                                const struct port_queue *queue, const struct ixy_desc *descs,
                                unsigned int n, uint64_t *bytes)
 {
-	const uint16_t own = qp->state->holder, to = queue->holder;
-	const uint32_t num_bufs = w->record.num_bufs, buf_bytes = w->pool->buf_bytes;
-	const uint32_t min = queue->port->min_frame_bytes, max = queue->port->max_frame_bytes;
-	uint16_t *holders = w->record.holder;
-	uint64_t sum = 0;
+	const uint16_t own = qp->state->holder, port = descs[0].port;
+	const struct desc_limits limits = {
+		.num_bufs = w->record.num_bufs,
+		.buf_bytes = w->pool->buf_bytes,
+		.min_bytes = queue->port->min_frame_bytes,
+		.max_bytes = queue->port->max_frame_bytes,
+	};
+
 	unsigned int k = 0;
 
-	for (; k < n; k++) {
-		const struct ixy_desc desc = descs[k];
-
-		if (breaks_rule(desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= num_bufs ||
-		                desc.offset < IXY_META_BYTES || desc.len == 0 || desc.len < min ||
-		                desc.len > max || (uint64_t)desc.offset + desc.len > buf_bytes))
-			break;
-		if (!CHECKED)
-			record_move(&w->record, desc.buf, to);
-		else if (!record_move_from(holders, desc.buf, own, to))
-			break;
-		sum += desc.len;
+	if (!CHECKED) {
+		n = send_run_length(descs, n);
+		*bytes = record_move_all(&w->record, descs, n, queue->holder);
+		return n;
 	}
-	*bytes = sum;
+	if (!descs_sound(descs, n, port, &limits, bytes)) {
+		while (k < n && descs_sound_one(&descs[k], port, &limits))
+			k++;
+		*bytes = descs_bytes(descs, k);
+		n = k;
+	}
+	k = record_move_all_from(&w->record, descs, n, own, queue->holder);
+	if (k < n)
+		*bytes = descs_bytes(descs, k);
 	return k;
 }
 
@@ -218,6 +223,7 @@ static unsigned int take_verdicts(struct worker *w, const struct qp *qp,
 	const uint16_t own = qp->state->holder, to = queue->holder;
 	const unsigned int reader = qp->state->reader;
 	const uint32_t min = queue->port->min_frame_bytes, max = queue->port->max_frame_bytes;
+	const uint16_t port = descs[0].port;
 	uint64_t sum = 0;
 	unsigned int k = 0;
 
@@ -226,7 +232,7 @@ static unsigned int take_verdicts(struct worker *w, const struct qp *qp,
 		struct delivered was;
 
 		if (desc.flags & ~IXY_DESC_TX_ALLOWED || desc.buf >= r->num_bufs ||
-		    desc.len < min || desc.len > max)
+		    desc.port != port || desc.len < min || desc.len > max)
 			break;
 		was = r->delivered[desc.buf];
 		if (desc.offset != was.offset || desc.len != was.len)
@@ -243,62 +249,80 @@ static unsigned int take_verdicts(struct worker *w, const struct qp *qp,
 	return k;
 }
 
+/* How far a run of frames for one port is. */
+struct run {
+	unsigned int taken; /* consumed */
+	unsigned int num;   /* of these, those that are sent: at the front of the burst */
+	unsigned int own;   /* of these, those that the pair had itself */
+	uint64_t bytes;     /* in those that are sent */
+	enum violation violation;
+};
+
+/* Goes on with a run at a frame that is not plain: one by one, to its end or the first that stays. */
+static __attribute__((noinline)) void take_others(struct worker *w, struct qp *qp,
+                                                  struct port_queue *queue, struct ixy_desc *descs,
+                                                  unsigned int n, bool discard, struct run *run)
+{
+	const uint16_t port = descs[0].port;
+
+	for (; run->taken < n && descs[run->taken].port == port; run->taken++) {
+		const struct ixy_desc *desc = &descs[run->taken];
+		struct qp *owner = NULL;
+
+		if (desc->flags & ~IXY_DESC_TX_ALLOWED)
+			run->violation = VIOLATION_FLAGS;
+		else if (desc->buf >= w->record.num_bufs)
+			run->violation = VIOLATION_BUFFER;
+		else if (!(owner = owner_of(w, qp, desc->buf)))
+			run->violation = VIOLATION_HOLDER;
+		else if (owner->worker == w->index)
+			run->violation = check_sent(w, owner, desc);
+		else if (cross_pass(w, owner, desc, false))
+			continue;
+		else
+			break;
+		if (run->violation)
+			break;
+		if (take_over(w, qp, owner, queue, desc, discard)) {
+			run->bytes += desc->len;
+			if (run->num != run->taken)
+				descs[run->num] = *desc;
+			run->num++;
+		}
+		if (owner == qp)
+			run->own++;
+		else
+			admission_return(w, owner->state, 1);
+	}
+}
+
 /*
- * @n frames for one port, for which it has room (or which are to be dropped). Returns how many were
- * consumed: all, or fewer when one broke a rule, or has to wait until it can be passed on. Moves those
- * that are sent to the front of @descs.
+ * @n frames, the first for a port that has room for them all (or they are to be dropped). Returns how many
+ * were consumed: fewer when one is for another port, broke a rule, or has to wait until it can be passed
+ * on. Moves those that are sent to the front of @descs.
  */
 static unsigned int send_run(struct worker *w, struct qp *qp, struct port_queue *queue,
                              const struct port_table *table, struct ixy_desc *descs, unsigned int n,
                              bool discard)
 {
-	unsigned int taken = 0, own, k;
-	uint64_t bytes = 0;
-	enum violation violation = VIOLATION_NONE;
+	struct run run = {0};
 
 	if (!discard && !(qp->state->flags & QP_READONLY))
-		taken = take_plain(w, qp, queue, descs, n, &bytes);
+		run.taken = take_plain(w, qp, queue, descs, n, &run.bytes);
 	else if (!discard && !(qp->state->flags & QP_MONITOR) && queue->worker == w->index)
-		taken = take_verdicts(w, qp, queue, descs, n, &bytes);
-	own = k = taken;
-	for (; taken < n; taken++) {
-		const struct ixy_desc *desc = &descs[taken];
-		struct qp *owner = NULL;
-
-		if (desc->flags & ~IXY_DESC_TX_ALLOWED)
-			violation = VIOLATION_FLAGS;
-		else if (desc->buf >= w->record.num_bufs)
-			violation = VIOLATION_BUFFER;
-		else if (!(owner = owner_of(w, qp, desc->buf)))
-			violation = VIOLATION_HOLDER;
-		else if (owner->worker == w->index)
-			violation = check_sent(w, owner, desc);
-		else if (cross_pass(w, owner, desc, false))
-			continue;
-		else
-			break;
-		if (violation)
-			break;
-		if (take_over(w, qp, owner, queue, desc, discard)) {
-			bytes += desc->len;
-			if (k != taken)
-				descs[k] = *desc;
-			k++;
-		}
-		if (owner == qp)
-			own++;
-		else
-			admission_return(w, owner->state, 1);
+		run.taken = take_verdicts(w, qp, queue, descs, n, &run.bytes);
+	run.num = run.own = run.taken;
+	if (run.taken < n)
+		take_others(w, qp, queue, descs, n, discard, &run);
+	if (run.num) {
+		send_frames(w, queue, table, descs, run.num, run.bytes);
+		counter_add(&qp->counters[CLIENT_TX_PACKETS], run.num);
+		counter_add(&qp->counters[CLIENT_TX_BYTES], run.bytes);
 	}
-	if (k) {
-		send_frames(w, queue, table, descs, k, bytes);
-		counter_add(&qp->counters[CLIENT_TX_PACKETS], k);
-		counter_add(&qp->counters[CLIENT_TX_BYTES], bytes);
-	}
-	admission_return(w, qp->state, own);
-	if (violation)
-		worker_violation(w, qp, violation);
-	return taken;
+	admission_return(w, qp->state, run.own);
+	if (run.violation)
+		worker_violation(w, qp, run.violation);
+	return run.taken;
 }
 
 static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tables *tables,
@@ -309,21 +333,21 @@ static unsigned int send_burst(struct worker *w, struct qp *qp, const struct tab
 
 	while (done < n && !qp->stopped) {
 		struct ixy_desc *first = &descs[done];
+		const uint16_t port = first->port;
 		struct port_queue *queue;
 		bool discard;
-		unsigned int run, room, taken;
+		unsigned int room, taken;
 
-		if (first->port >= w->num_ports) {
+		if (port >= w->num_ports) {
 			worker_violation(w, qp, VIOLATION_PORT);
 			break;
 		}
-		queue = w->tx_queue[first->port];
-		run = send_run_length(first, n - done);
-		room = send_room(w, queue, run, &discard);
-		taken = room ? send_run(w, qp, queue, &ports[first->port], first, room, discard)
-		             : 0;
+		queue = w->tx_queue[port];
+		room = send_room(w, queue, n - done, &discard);
+		taken = room ? send_run(w, qp, queue, &ports[port], first, room, discard) : 0;
 		done += taken;
-		if (taken < run)
+		/* one for another port has room of its own */
+		if (taken == 0 || (done < n && descs[done].port == port))
 			break;
 	}
 	return done;
@@ -351,7 +375,6 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
                                uint32_t tail)
 {
 	struct qp_state *st = qp->state;
-	uint32_t mask = qp->tx_slots - 1;
 	int64_t n = entries(tail, st->tx_tail, st->tx_head, qp->tx_slots);
 	struct ixy_desc descs[BURST];
 	unsigned int done;
@@ -364,9 +387,7 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 	if (n > BURST)
 		n = BURST;
 	/* the one read of each descriptor; from here on only the copies count */
-	for (unsigned int i = 0; i < n; i++)
-		descs[i] = qp->tx_ring[(st->tx_head + i) & mask];
-	__asm__ __volatile__("" ::: "memory");
+	descs_get(descs, qp->tx_ring, qp->tx_slots, st->tx_head, (uint32_t)n);
 	done = send_burst(w, qp, tables, descs, (unsigned int)n);
 	if (done) {
 		st->tx_head += done;

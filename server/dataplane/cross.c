@@ -157,7 +157,6 @@ static uint32_t take_given(struct worker *w, const struct worker *source, struct
 {
 	struct qp *qp = link->deliver[mesh_at(link, MESH_DELIVER, at)].qp;
 	struct ixy_desc descs[BURST];
-	uint64_t bytes = 0;
 	uint32_t k = 0;
 
 	for (; at < n && k < BURST; at++, k++) {
@@ -166,10 +165,9 @@ static uint32_t take_given(struct worker *w, const struct worker *source, struct
 		if (d->lend || d->qp != qp)
 			break;
 		descs[k] = d->desc;
-		bytes += d->desc.len;
 	}
 	worker_join(w, qp);
-	deliver_give(w, source, qp, descs, k, bytes);
+	deliver_give(w, source, qp, descs, k);
 	return k;
 }
 

@@ -11,6 +11,7 @@
 #include "server/dataplane/checks.h"
 #include "server/dataplane/classify.h"
 #include "server/dataplane/cross.h"
+#include "server/dataplane/descs.h"
 #include "server/dataplane/watch.h"
 
 /* D: pairs with B in ixy/ring.h. Free slots of the rx ring, or 0 after a violation. */
@@ -69,30 +70,28 @@ static void publish(struct worker *w, struct qp *qp, uint32_t n, uint64_t bytes)
 	active_expect(w, qp);
 }
 
-void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
-                  const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
+uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
+                      const struct ixy_desc *descs, uint32_t n)
 {
 	struct qp_state *st = qp->state;
-	uint32_t mask = qp->rx_slots - 1, k = deliver_grantable(w, source, qp, n);
+	uint32_t k = deliver_grantable(w, source, qp, n);
+	uint64_t bytes = 0, dropped = 0;
 
-	struct ixy_desc *ring = qp->rx_ring;
-	uint32_t tail = st->rx_tail;
-
-	for (uint32_t i = 0; i < k; i++)
-		ring[(tail + i) & mask] = descs[i];
-	record_move_all(&w->record, descs, k, st->holder);
-	if (st->flags & QP_READONLY)
-		for (uint32_t i = 0; i < k; i++)
-			w->record.delivered[descs[i].buf] =
-				(struct delivered){descs[i].offset, descs[i].len};
-	for (uint32_t i = k; i < n; i++) {
-		bytes -= descs[i].len;
-		record_put(&w->record, descs[i].buf);
-	}
 	if (k) {
+		descs_put(qp->rx_ring, qp->rx_slots, st->rx_tail, descs, k);
+		bytes = record_move_all(&w->record, descs, k, st->holder);
+		if (st->flags & QP_READONLY)
+			for (uint32_t i = 0; i < k; i++)
+				w->record.delivered[descs[i].buf] =
+					(struct delivered){descs[i].offset, descs[i].len};
 		admission_charge(w, st, k);
 		publish(w, qp, k, bytes);
 	}
+	for (uint32_t i = k; i < n; i++) {
+		dropped += descs[i].len;
+		record_put(&w->record, descs[i].buf);
+	}
+	return bytes + dropped;
 }
 
 void deliver_granted(struct worker *w, const struct worker *source, struct qp *qp,
@@ -101,12 +100,9 @@ void deliver_granted(struct worker *w, const struct worker *source, struct qp *q
 	struct qp_state *st = qp->state;
 	uint32_t mask = qp->rx_slots - 1, tail = st->rx_tail;
 	struct ixy_desc *ring = qp->rx_ring;
-	uint64_t bytes = 0;
+	uint64_t bytes = descs_bytes(descs, n);
 
-	for (uint32_t i = 0; i < n; i++) {
-		ring[(tail + i) & mask] = descs[i];
-		bytes += descs[i].len;
-	}
+	descs_put(ring, qp->rx_slots, tail, descs, n);
 	for (uint32_t i = 0; st->snap_len && i < n; i++) {
 		struct ixy_desc *desc = &ring[(tail + i) & mask];
 
@@ -136,10 +132,10 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 
 /* Hands WORKER's frames to a queue pair, wherever it is. */
 static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
-                 const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
+                 const struct ixy_desc *descs, uint32_t n)
 {
 	if (qp->worker == w->index)
-		deliver_give(w, w, qp, descs, n, bytes);
+		deliver_give(w, w, qp, descs, n);
 	else
 		cross_give(w, queue, qp, descs, n);
 }
@@ -154,18 +150,16 @@ void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const
 		struct qp *qp = takers[__builtin_ctz(left)];
 		struct ixy_desc same[BURST];
 		unsigned int k = 0;
-		uint64_t bytes = 0;
 
 		for (uint32_t rest = left; rest; rest &= rest - 1) {
 			unsigned int i = (unsigned int)__builtin_ctz(rest);
 
 			if (takers[i] == qp) {
-				bytes += descs[i].len;
 				same[k++] = descs[i];
 				left &= ~(1u << i);
 			}
 		}
-		hand(w, queue, qp, same, k, bytes);
+		hand(w, queue, qp, same, k);
 	}
 }
 
@@ -223,20 +217,24 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 	}
 }
 
+static void count_received(struct port_queue *queue, unsigned int n, uint64_t bytes)
+{
+	counter_add(&queue->counters[PORT_RX_PACKETS], n);
+	counter_add(&queue->counters[PORT_RX_BYTES], bytes);
+}
+
 void deliver_burst(struct worker *w, struct port_queue *queue, const struct port_table *table,
                    struct ixy_desc *descs, unsigned int n)
 {
 	struct sorted given, lent;
-	uint64_t bytes = 0, realtime_ns = 0;
+	uint64_t realtime_ns = 0;
 
-	for (unsigned int i = 0; i < n; i++)
-		bytes += descs[i].len;
-	counter_add(&queue->counters[PORT_RX_PACKETS], n);
-	counter_add(&queue->counters[PORT_RX_BYTES], bytes);
-	if (table->single && !table->num_monitors && !table->timestamp) {
-		give(w, queue, table->single, descs, n, bytes);
+	if (table->single && !table->num_monitors && !table->timestamp &&
+	    table->single->worker == w->index) {
+		count_received(queue, n, deliver_give(w, w, table->single, descs, n));
 		return;
 	}
+	count_received(queue, n, descs_bytes(descs, n));
 	if (table->num_members == 0)
 		counter_add(&queue->counters[PORT_RX_NO_TAKER], n);
 	if (table->num_monitors || table->timestamp)

@@ -15,11 +15,11 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 /*
  * deliver_give - hands WORKER's frames, of @source's part of the pool, to one of this worker's pairs
  *
- * The pair is the sole holder afterwards; what it cannot take is freed. @bytes is the sum of the
- * lengths.
+ * The pair is the sole holder afterwards; what it cannot take is freed. Returns the sum of the lengths of
+ * all @n.
  */
-void deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
-                  const struct ixy_desc *descs, uint32_t n, uint64_t bytes);
+uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *qp,
+                      const struct ixy_desc *descs, uint32_t n);
 
 /*
  * deliver_grantable - how many of @n buffers of @source's part one of this worker's pairs can be given
@@ -42,9 +42,9 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 void deliver_granted(struct worker *w, const struct worker *source, struct qp *qp,
                      const struct ixy_desc *descs, uint32_t n);
 
-/* What becomes of those frames of a burst that have the same taker. @bytes: the sum of their lengths */
+/* What becomes of those frames of a burst that have the same taker */
 typedef void deliver_hand(struct worker *w, struct port_queue *queue, struct qp *qp,
-                          const struct ixy_desc *descs, uint32_t n, uint64_t bytes);
+                          const struct ixy_desc *descs, uint32_t n);
 
 /* deliver_spread - calls @hand once for each taker, with its frames */
 void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,

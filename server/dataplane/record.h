@@ -29,6 +29,8 @@
 
 #include <ixy/abi.h>
 
+#include "server/dataplane/descs.h"
+
 /* Values of holder[]. Queue pairs lie between. */
 #define HOLDER_FREE         0
 #define HOLDER_QP_FIRST     1
@@ -111,6 +113,25 @@ static inline unsigned int record_take(struct record *r, uint16_t holder, uint32
 		__atomic_store_n(&holders[bufs[i]], holder, __ATOMIC_RELAXED);
 	}
 	return n;
+}
+
+/*
+ * record_take_top - record_take of *@n buffers, or as many as there are, where the ids are: nothing is copied
+ *
+ * Sets *@n to how many, and returns their ids, which stand until the next buffer is put back.
+ */
+static inline const uint32_t *record_take_top(struct record *r, uint16_t holder, unsigned int *n)
+{
+	const unsigned int num = *n < r->num_free ? *n : r->num_free;
+	const uint32_t *top = r->free_stack + r->num_free - num;
+	uint16_t *holders = r->holder;
+
+	r->num_free -= num;
+	UNROLLED
+	for (unsigned int i = 0; i < num; i++)
+		__atomic_store_n(&holders[top[i]], holder, __ATOMIC_RELAXED);
+	*n = num;
+	return top;
 }
 
 /* record_put - the sole holder gives @buf back, to the part of the pool of which it is */
@@ -206,17 +227,44 @@ static inline void record_device_done(struct record *r, uint32_t buf)
 	record_leave(r, buf);
 }
 
+/*
+ * record_free_sole - frees those at the head of @descs that have a sole holder and are of this worker's
+ * part of the pool; returns how many
+ */
+static inline unsigned int record_free_sole(struct record *r, const struct ixy_desc *descs,
+                                            unsigned int n)
+{
+	uint32_t *top = r->free_stack + r->num_free;
+	const uint32_t first = r->first, num_own = r->num_own;
+	uint16_t *holders = r->holder;
+	unsigned int i;
+
+	UNROLLED
+	for (i = 0; i < n; i++) {
+		const uint32_t buf = descs[i].buf;
+
+		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT ||
+		    buf - first >= num_own)
+			break;
+		__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
+		top[i] = buf;
+	}
+	r->num_free += i;
+	return i;
+}
+
 /* record_device_done_all - record_device_done for each of @descs */
 static inline void record_device_done_all(struct record *r, const struct ixy_desc *descs,
                                           unsigned int n)
 {
-	uint32_t *stack = r->free_stack, num_free = r->num_free;
+	unsigned int done = record_free_sole(r, descs, n);
 	const uint32_t first = r->first, num_own = r->num_own;
 	const uint16_t last =
 		(uint16_t)(r->worker << 8 | 1); /* the one place left in a loan of ours */
 	uint16_t *holders = r->holder, *lents = r->lent;
+	uint32_t *stack = r->free_stack, num_free = r->num_free;
 
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = done; i < n; i++) {
 		uint32_t buf = descs[i].buf;
 		bool lent = __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
 
@@ -233,14 +281,40 @@ static inline void record_device_done_all(struct record *r, const struct ixy_des
 	r->num_free = num_free;
 }
 
-/* record_move_all - @descs change from one sole holder to another */
-static inline void record_move_all(struct record *r, const struct ixy_desc *descs, unsigned int n,
-                                   uint16_t to)
+/*
+ * record_move_all - @descs change from one sole holder to another
+ *
+ * Returns the sum of the lengths, which to add up on the way costs half of a loop of its own.
+ */
+static inline uint64_t record_move_all(struct record *r, const struct ixy_desc *descs,
+                                       unsigned int n, uint16_t to)
 {
 	uint16_t *holders = r->holder;
+	uint64_t bytes = 0;
 
-	for (unsigned int i = 0; i < n; i++)
+	UNROLLED
+	for (unsigned int i = 0; i < n; i++) {
 		__atomic_store_n(&holders[descs[i].buf], to, __ATOMIC_RELAXED);
+		bytes += descs[i].len;
+	}
+	return bytes;
+}
+
+/*
+ * record_move_all_from - record_move_from for each of @descs, up to the first of which @from is not the
+ * sole holder; returns how many before that one
+ */
+static inline unsigned int record_move_all_from(struct record *r, const struct ixy_desc *descs,
+                                                unsigned int n, uint16_t from, uint16_t to)
+{
+	uint16_t *holders = r->holder;
+	unsigned int i;
+
+	UNROLLED
+	for (i = 0; i < n; i++)
+		if (!record_move_from(holders, descs[i].buf, from, to))
+			break;
+	return i;
 }
 
 /* Bits of a reader are set and cleared by its worker, and looked at by the others. */

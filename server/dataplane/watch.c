@@ -93,9 +93,8 @@ static void note_delivered(struct worker *w, const struct ixy_desc *descs, unsig
 
 /* Lends frames, whose loans have begun, to a reader, wherever it is. */
 static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                 const struct ixy_desc *descs, uint32_t n, uint64_t bytes)
+                 const struct ixy_desc *descs, uint32_t n)
 {
-	(void)bytes;
 	if (!qp)
 		return;
 	if (qp->worker == w->index) {
@@ -113,7 +112,7 @@ static void lend_to_monitors(struct worker *w, struct port_queue *queue,
 	record_begin_loans(&w->record, descs, n);
 	note_delivered(w, descs, n);
 	for (unsigned int i = 0; i < table->num_monitors; i++)
-		lend(w, queue, table->monitors[i], descs, n, 0);
+		lend(w, queue, table->monitors[i], descs, n);
 }
 
 void watch_lend(struct worker *w, struct port_queue *queue, const struct port_table *table,
@@ -124,7 +123,7 @@ void watch_lend(struct worker *w, struct port_queue *queue, const struct port_ta
 		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
 	lend_to_monitors(w, queue, table, descs, n);
 	if (table->num_members <= 1)
-		lend(w, queue, table->single, descs, n, 0);
+		lend(w, queue, table->single, descs, n);
 	else
 		deliver_spread(w, queue, takers, descs, n, lend);
 	/* the worker leaves; the loans go on without it */
@@ -157,7 +156,7 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 		while (k && of[k - 1] >= audience.room[i])
 			k--;
 		if (qp->worker != w->index)
-			lend(w, queue, qp, copies, k, 0);
+			lend(w, queue, qp, copies, k);
 		else if (k)
 			deliver_granted(w, w, qp, copies, k);
 	}

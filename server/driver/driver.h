@@ -202,18 +202,34 @@ const struct driver *driver_by_id(uint16_t vendor, uint16_t device, const struct
 const struct driver *driver_at(unsigned int index);
 
 /*
- * desc_described - a descriptor of a received frame, put together in registers and written at once:
- * pieces written one by one cannot be forwarded to the 16-byte load that copies them to a ring
+ * A descriptor, to be put together in registers and written at once: pieces written one by one cannot be
+ * forwarded to the 16-byte load that copies them to a ring.
+ */
+typedef uint64_t desc_words __attribute__((vector_size(16), aligned(4)));
+
+/* desc_words_of - a descriptor with all but its buffer; @flags, @hash: see desc_described */
+static inline desc_words desc_words_of(uint32_t offset, uint32_t len, uint16_t port, uint32_t flags,
+                                       uint32_t hash)
+{
+	return (desc_words){(uint64_t)offset << 32 | (uint64_t)len << 48,
+	                    port | (uint64_t)flags << 16 | (uint64_t)hash << 32};
+}
+
+/* desc_write - *@desc is @words with buffer @buf */
+static inline void desc_write(struct ixy_desc *desc, desc_words words, uint32_t buf)
+{
+	*(desc_words *)(void *)desc = words | (desc_words){buf, 0};
+}
+
+/*
+ * desc_described - a descriptor of a received frame
  *
  * @flags and @hash: what the device found out (IXY_DESC_HASH, IXY_DESC_L4_OK, ...).
  */
 static inline void desc_described(struct ixy_desc *desc, uint32_t buf, uint32_t offset,
                                   uint32_t len, uint16_t port, uint32_t flags, uint32_t hash)
 {
-	typedef uint64_t pair __attribute__((vector_size(16), aligned(4)));
-
-	*(pair *)(void *)desc = (pair){buf | (uint64_t)offset << 32 | (uint64_t)len << 48,
-	                               port | (uint64_t)flags << 16 | (uint64_t)hash << 32};
+	desc_write(desc, desc_words_of(offset, len, port, flags, hash), buf);
 }
 
 /* desc_received - the same, of a device that found out nothing */

@@ -193,19 +193,21 @@ static unsigned int null_rx_burst(struct port_queue *queue, struct ixy_desc *des
 {
 	const struct null_port *port = queue->port->state;
 	struct null_queue *state = queue->state;
-	uint32_t bufs[BURST];
+	const desc_words words =
+		desc_words_of(IXY_DEFAULT_HEADROOM, port->frame_bytes, queue->port->index, 0, 0);
 	unsigned int wanted = arrived(port, state, n, now_ns);
+	const uint32_t *bufs;
 
-	n = record_take(queue->record, HOLDER_WORKER, bufs, wanted);
+	n = wanted;
+	bufs = record_take_top(queue->record, HOLDER_WORKER, &n);
 	/* without a rate there is no arrival that could be lost */
 	if (n < wanted && port->gap_ns_fp)
 		counter_add(&queue->counters[PORT_RX_NO_BUFFER], wanted - n);
-	for (unsigned int i = 0; i < n; i++) {
-		desc_received(&descs[i], bufs[i], IXY_DEFAULT_HEADROOM, port->frame_bytes,
-		              queue->port->index);
-		if (!port->keep)
-			fill(port, state, pool_data(queue->pool, &descs[i]));
-	}
+	UNROLLED
+	for (unsigned int i = 0; i < n; i++)
+		desc_write(&descs[i], words, bufs[i]);
+	for (unsigned int i = 0; !port->keep && i < n; i++)
+		fill(port, state, pool_data(queue->pool, &descs[i]));
 	return n;
 }
 

@@ -100,6 +100,72 @@ static void record_take_prefers_the_last_one_freed(void)
 	record_close();
 }
 
+static void record_take_top_gives_what_record_take_would(void)
+{
+	uint32_t bufs[NUM_BUFS];
+
+	record_open();
+	for (unsigned int wanted = 0; wanted < NUM_BUFS + 3; wanted++) {
+		unsigned int n = wanted, left = NUM_BUFS - (n < NUM_BUFS ? n : NUM_BUFS);
+		const uint32_t *top = record_take_top(&record, DEVICE(2), &n);
+
+		CHECK_EQ(n, NUM_BUFS - left);
+		CHECK_EQ(record.num_free, left);
+		memcpy(bufs, top, n * sizeof(*bufs));
+		for (unsigned int i = 0; i < n; i++)
+			CHECK_EQ(record.holder[bufs[i]], DEVICE(2));
+		for (unsigned int i = 0; i < left; i++)
+			CHECK_EQ(record.holder[record.free_stack[i]], HOLDER_FREE);
+		while (n)
+			record_put(&record, bufs[--n]);
+	}
+	record_close();
+}
+
+/* Of five in a row the one at @at is not @from's: the others before it move, and nothing else does. */
+static void record_move_all_from_stops_at_what_is_another_s(void)
+{
+	for (unsigned int n = 0; n <= 9; n++) {
+		for (unsigned int at = 0; at <= n; at++) {
+			struct ixy_desc descs[9] = {0};
+
+			record_open();
+			for (unsigned int i = 0; i < n; i++)
+				descs[i].buf = take_one(i == at ? QP(8) : QP(7));
+			CHECK_EQ(record_move_all_from(&record, descs, n, QP(7), DEVICE(1)), at);
+			for (unsigned int i = 0; i < n; i++)
+				CHECK_EQ(record.holder[descs[i].buf], i < at    ? DEVICE(1)
+				                                      : i == at ? QP(8)
+				                                                : QP(7));
+			record_close();
+		}
+	}
+}
+
+static void record_device_done_all_frees_sole_and_lent(void)
+{
+	for (unsigned int lent = 0; lent < 1u << 6; lent++) {
+		struct ixy_desc descs[6] = {0};
+
+		record_open();
+		for (unsigned int i = 0; i < 6; i++) {
+			descs[i].buf = take_one(DEVICE(0));
+			if (lent >> i & 1)
+				record_lend(&record, 3, descs[i].buf);
+		}
+		record_device_done_all(&record, descs, 6);
+		for (unsigned int i = 0; i < 6; i++) {
+			CHECK_EQ(record.holder[descs[i].buf],
+			         lent >> i & 1 ? HOLDER_LENT : HOLDER_FREE);
+			if (lent >> i & 1)
+				record_reader_done(&record, 3, descs[i].buf);
+			CHECK_EQ(record.holder[descs[i].buf], HOLDER_FREE);
+		}
+		CHECK_EQ(record.num_free, NUM_BUFS);
+		record_close();
+	}
+}
+
 static void record_moved_buffer_has_one_holder_and_comes_back(void)
 {
 	static const uint16_t way[] = {QP(0),     HOLDER_QP_LAST,     DEVICE(0),
@@ -447,6 +513,9 @@ int main(void)
 {
 	RUN(record_take_gives_each_buffer_once);
 	RUN(record_take_prefers_the_last_one_freed);
+	RUN(record_take_top_gives_what_record_take_would);
+	RUN(record_move_all_from_stops_at_what_is_another_s);
+	RUN(record_device_done_all_frees_sole_and_lent);
 	RUN(record_moved_buffer_has_one_holder_and_comes_back);
 	RUN(record_sole_holder_leaves_frees);
 	RUN(record_loan_is_free_after_the_last_holder);
