@@ -253,6 +253,39 @@ static inline unsigned int record_free_sole(struct record *r, const struct ixy_d
 	return i;
 }
 
+static inline bool holder_is_lent(const uint16_t *holders, uint32_t buf)
+{
+	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
+}
+
+/*
+ * record_device_done_ids - record_device_done for each of these buffers
+ *
+ * Four at a time where they are all of one worker's pool, and have a sole holder.
+ */
+static inline void record_device_done_ids(struct record *r, const uint32_t *bufs, unsigned int n)
+{
+	uint32_t *top = r->free_stack + r->num_free;
+	const uint32_t *end = bufs + (r->num_workers == 1 ? n / 4 * 4 : 0), *all = bufs + n;
+	uint16_t *holders = r->holder;
+
+	for (; bufs != end; bufs += 4, top += 4) {
+		const uint32_t a = bufs[0], b = bufs[1], c = bufs[2], d = bufs[3];
+
+		if (holder_is_lent(holders, a) || holder_is_lent(holders, b) ||
+		    holder_is_lent(holders, c) || holder_is_lent(holders, d))
+			break;
+		__atomic_store_n(&holders[a], HOLDER_FREE, __ATOMIC_RELAXED);
+		__atomic_store_n(&holders[b], HOLDER_FREE, __ATOMIC_RELAXED);
+		__atomic_store_n(&holders[c], HOLDER_FREE, __ATOMIC_RELAXED);
+		__atomic_store_n(&holders[d], HOLDER_FREE, __ATOMIC_RELAXED);
+		memcpy(top, bufs, 4 * sizeof(*top));
+	}
+	r->num_free = (uint32_t)(top - r->free_stack);
+	while (bufs != all)
+		record_device_done(r, *bufs++);
+}
+
 /* record_device_done_all - record_device_done for each of @descs */
 static inline void record_device_done_all(struct record *r, const struct ixy_desc *descs,
                                           unsigned int n)

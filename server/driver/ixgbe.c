@@ -15,6 +15,7 @@
 
 #include <ixy/ring.h>
 
+#include "server/driver/ixgbe_wide.h"
 #include "server/driver/nic_ids.h"
 
 /* Without interrupts, and for completions: the longer nothing came, the later the next look. */
@@ -88,60 +89,100 @@ static void tell_of_buffers(struct ixgbe_rx *rx)
 	rx->filled = 0;
 }
 
+/* What a burst takes along in registers. */
+struct receiving {
+	struct port_queue *queue;
+	struct ixgbe_rx *rx;
+	const uint32_t *spare; /* free buffers, now the queue's */
+	unsigned int spares, got;
+};
+
+/* A slot gets the buffer @buf, of which the device is told later. */
+static void refill(const struct receiving *b, uint16_t at, uint32_t buf)
+{
+	volatile union ixgbe_rx_desc *desc = &b->rx->ring[at];
+
+	b->rx->bufs[at] = buf;
+	desc->read.frame = dma_pool_address(b->rx->pool, buf, IXY_DEFAULT_HEADROOM);
+	desc->read.header = 0;
+}
+
+/* One slot. Returns false if the device has not written it back, or is at its end. */
+static bool receive_one(struct receiving *b, uint16_t at, struct ixy_desc *descs)
+{
+	struct port_queue *queue = b->queue;
+	volatile union ixgbe_rx_desc *desc = &b->rx->ring[at];
+	uint32_t status = __atomic_load_n(&desc->back.status, __ATOMIC_ACQUIRE);
+	uint32_t buf = b->rx->bufs[at], flags, info, hash;
+	uint16_t len;
+
+	if (!(status & IXGBE_RXD_DD))
+		return false;
+	len = desc->back.len;
+	info = desc->back.info;
+	hash = desc->back.hash;
+	if (len > b->rx->room) {
+		fail(queue, IXGBE_FAULT_LENGTH);
+		return false;
+	}
+	if (drops(queue, b->rx, status, len)) {
+		refill(b, at, buf);
+	} else if (b->got == b->spares) {
+		counter_add(&queue->counters[PORT_RX_NO_BUFFER], 1);
+		refill(b, at, buf);
+	} else {
+		flags = findings(info, status);
+		if (status & IXGBE_RXD_VP)
+			flags |= note_vlan(queue, buf, desc->back.vlan);
+		desc_described(&descs[b->got], buf, IXY_DEFAULT_HEADROOM, len, queue->port->index,
+		               flags, hash);
+		record_move(queue->record, buf, HOLDER_WORKER);
+		refill(b, at, b->spare[b->got++]);
+	}
+	return true;
+}
+
+static unsigned int least(unsigned int a, unsigned int b, unsigned int c)
+{
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
 unsigned int ixgbe_rx_burst(struct port_queue *queue, struct ixy_desc *descs, unsigned int n,
                             uint64_t now_ns)
 {
 	struct ixgbe_queue *q = queue->state;
 	struct ixgbe_rx *rx = &q->rx;
-	volatile union ixgbe_rx_desc *ring = rx->ring;
-	uint32_t spare[BURST];
-	uint16_t at = rx->next;
-	unsigned int spares, got = 0, i;
+	struct receiving b = {queue, rx, NULL, n, 0};
+	unsigned int at = rx->next, done = 0;
 
 	(void)now_ns;
-	if (!(__atomic_load_n(&ring[at].back.status, __ATOMIC_ACQUIRE) & IXGBE_RXD_DD))
+	if (!(__atomic_load_n(&rx->ring[at].back.status, __ATOMIC_ACQUIRE) & IXGBE_RXD_DD))
 		return 0;
 	rx->pause_ns = 0;
-	spares = record_take(queue->record, queue->holder, spare, n);
-	for (i = 0; i < n; i++) {
-		uint32_t status = __atomic_load_n(&ring[at].back.status, __ATOMIC_ACQUIRE);
-		uint32_t buf = rx->bufs[at], info, hash;
-		uint16_t len;
+	b.spare = record_take_top(queue->record, queue->holder, &b.spares);
+	while (done < n) {
+		unsigned int taken = 0;
 
-		if (!(status & IXGBE_RXD_DD))
+		if (rx->wide && !rx->skipping)
+			taken = ixgbe_receive_wide(
+				queue, rx, at, b.spare + b.got, descs + b.got,
+				least(n - done, rx->size - at, b.spares - b.got));
+		b.got += taken;
+		if (taken == 0)
+			taken = receive_one(&b, (uint16_t)at, descs);
+		if (taken == 0)
 			break;
-		len = ring[at].back.len;
-		info = ring[at].back.info;
-		hash = ring[at].back.hash;
-		if (len > rx->room) {
-			fail(queue, IXGBE_FAULT_LENGTH);
-			break;
-		}
-		if (__builtin_expect(drops(queue, rx, status, len), 0)) {
-			/* the buffer stays */
-		} else if (__builtin_expect(got == spares, 0)) {
-			counter_add(&queue->counters[PORT_RX_NO_BUFFER], 1);
-		} else {
-			uint32_t flags = findings(info, status);
-
-			if (status & IXGBE_RXD_VP)
-				flags |= note_vlan(queue, buf, ring[at].back.vlan);
-			desc_described(&descs[got], buf, IXY_DEFAULT_HEADROOM, len,
-			               queue->port->index, flags, hash);
-			record_move(queue->record, buf, HOLDER_WORKER);
-			buf = rx->bufs[at] = spare[got++];
-		}
-		ring[at].read.frame = dma_pool_address(rx->pool, buf, IXY_DEFAULT_HEADROOM);
-		ring[at].read.header = 0;
-		at = at + 1u == rx->size ? 0 : (uint16_t)(at + 1);
+		done += taken;
+		at = at + taken == rx->size ? 0 : at + taken;
 	}
-	while (spares > got)
-		record_put(queue->record, spare[--spares]);
-	rx->next = at;
-	rx->filled = (uint16_t)(rx->filled + i);
+	for (unsigned int i = b.got; i < b.spares; i++)
+		record_put(queue->record, b.spare[i]);
+	rx->next = (uint16_t)at;
+	rx->filled = (uint16_t)(rx->filled + done);
 	if (rx->filled >= TELL_AFTER && !queue->failed)
 		tell_of_buffers(rx);
-	return got;
+	return b.got;
 }
 
 /* -- send --------------------------------------------------------------------------------------------- */
@@ -170,10 +211,14 @@ static void reap(struct port_queue *queue)
 		      IXGBE_TXD_DD))
 			return;
 		tx->pause_ns = 0;
-		do {
-			record_device_done(queue->record, tx->bufs[tx->clean]);
-			tx->clean = following(tx, tx->clean);
-		} while (tx->clean != end);
+		if (end <= tx->clean) {
+			record_device_done_ids(queue->record, &tx->bufs[tx->clean],
+			                       (unsigned int)(tx->size - tx->clean));
+			tx->clean = 0;
+		}
+		record_device_done_ids(queue->record, &tx->bufs[tx->clean],
+		                       (unsigned int)(end - tx->clean));
+		tx->clean = end;
 	}
 }
 
@@ -197,27 +242,35 @@ unsigned int ixgbe_tx_room(struct port_queue *queue, unsigned int n)
 	return n < room ? n : room;
 }
 
+/* @n frames into slots one after the other, from @at on. */
+static void put(struct ixgbe_tx *tx, unsigned int at, const struct ixy_desc *descs, unsigned int n)
+{
+	unsigned int i = tx->wide ? ixgbe_send_wide(tx, at, descs, n) : 0;
+
+	for (; i < n; i++) {
+		volatile struct ixgbe_tx_desc *slot = &tx->ring[at + i];
+
+		slot->frame = dma_pool_address(tx->pool, descs[i].buf, descs[i].offset);
+		slot->command = IXGBE_TXD_COMMAND | descs[i].len;
+		slot->status = IXGBE_TXD_PAYLEN(descs[i].len);
+		tx->bufs[at + i] = descs[i].buf;
+	}
+}
+
 void ixgbe_tx_burst(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n)
 {
 	struct ixgbe_queue *q = queue->state;
 	struct ixgbe_tx *tx = &q->tx;
-	volatile struct ixgbe_tx_desc *desc = NULL;
-	uint16_t at = tx->next, last = at;
+	unsigned int at = tx->next, run = tx->size - at < n ? tx->size - at : n, last;
 
 	if (n == 0)
 		return;
-	for (unsigned int i = 0; i < n; i++) {
-		desc = &tx->ring[at];
-		desc->frame = dma_pool_address(tx->pool, descs[i].buf, descs[i].offset);
-		desc->command = IXGBE_TXD_DATA | IXGBE_TXD_EOP | IXGBE_TXD_IFCS | descs[i].len;
-		desc->status = IXGBE_TXD_PAYLEN(descs[i].len);
-		tx->bufs[at] = descs[i].buf;
-		last = at;
-		at = following(tx, at);
-	}
-	desc->command |= IXGBE_TXD_RS;
-	tx->last[tx->next] = last;
-	tx->next = at;
+	put(tx, at, descs, run);
+	put(tx, 0, descs + run, n - run);
+	last = at + n - 1 < tx->size ? at + n - 1 : at + n - 1 - tx->size;
+	tx->ring[last].command |= IXGBE_TXD_RS;
+	tx->last[at] = (uint16_t)last;
+	tx->next = following(tx, (uint16_t)last);
 }
 
 /* -- rounds and sleep ----------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * ixgbe.h - an Intel 82599 network card: the state of its port, and which file does what
  *
  *	ixgbe.c        the data path, on the worker that owns a queue
+ *	ixgbe_wide.c   the same for four frames at once, where they are plain
  *	ixgbe_setup.c  options, rings, open and close
  *	ixgbe_init.c   reset and initialisation, in the datasheet's order
  *	ixgbe_watch.c  link, statistics, faults and removal, on the control thread
@@ -58,6 +59,7 @@ struct ixgbe_rx {
 	uint16_t next;   /* the slot that is looked at next */
 	uint16_t filled; /* slots with a new buffer of which the device does not know yet */
 	bool skipping;   /* in the middle of a frame of several descriptors */
+	bool wide;       /* four at a time, where that can be: ixgbe_wide.h */
 	uint64_t pause_ns;
 	int event_fd;              /* -1: no interrupts */
 	volatile uint32_t *enable; /* EIMS */
@@ -72,6 +74,7 @@ struct ixgbe_tx {
 	const struct dma_pool *pool;
 	uint16_t size, next, clean; /* slots [clean, next) are underway */
 	uint16_t told;              /* what the device knows of next */
+	bool wide;
 	uint64_t pause_ns;
 };
 

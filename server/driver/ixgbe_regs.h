@@ -173,6 +173,7 @@ _Static_assert(sizeof(struct ixgbe_tx_desc) == 16, "7.2.3");
 #define IXGBE_TXD_IFCS      IXGBE_BIT(25)
 #define IXGBE_TXD_RS        IXGBE_BIT(27)
 #define IXGBE_TXD_DD        IXGBE_BIT(0)
+#define IXGBE_TXD_COMMAND   (IXGBE_TXD_DATA | IXGBE_TXD_EOP | IXGBE_TXD_IFCS) /* of each frame */
 #define IXGBE_TXD_PAYLEN(n) ((uint32_t)(n) << 14)
 
 #endif

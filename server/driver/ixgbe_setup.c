@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "server/driver/ixgbe.h"
+#include "server/driver/ixgbe_wide.h"
 #include "server/log.h"
 
 #define DEFAULT_SLOTS  1024
@@ -115,6 +116,7 @@ static int make_rx(struct port_queue *queue, uint16_t slots, struct error *error
 		return error_set(error, "port %s: out of memory", d->port);
 	rx->ring = rx->memory.base;
 	rx->size = slots;
+	rx->wide = ixgbe_is_wide();
 	rx->room = queue->pool->buf_bytes - IXY_DEFAULT_HEADROOM;
 	rx->pool = d->access->pool(d);
 	rx->tail = d->access->doorbell(d, IXGBE_RDT(queue->index));
@@ -138,6 +140,7 @@ static int make_tx(struct port_queue *queue, uint16_t slots, struct error *error
 		return error_set(error, "port %s: out of memory", d->port);
 	tx->ring = tx->memory.base;
 	tx->size = slots;
+	tx->wide = ixgbe_is_wide();
 	tx->pool = d->access->pool(d);
 	tx->tail = d->access->doorbell(d, IXGBE_TDT(queue->index));
 	return 0;
