@@ -237,7 +237,12 @@ int ixgbe_begin(struct port *port, struct error *error)
 	port->min_frame_bytes = ETHERNET_BYTES;
 	port->max_frame_bytes = ixgbe_max_frame(room);
 	port->shared->max_frame_bytes = port->max_frame_bytes;
-	ixgbe_read_link(port);
+	/* all ones look like success to most waits */
+	if (!ixgbe_read_link(port))
+		return error_set(error,
+		                 "port %s: the card does not answer any more (LINKS is all ones); "
+		                 "see dmesg",
+		                 d->port);
 	return 0;
 }
 
