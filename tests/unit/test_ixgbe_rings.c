@@ -1,5 +1,5 @@
 /*
- * test_ixgbe_wide.c - four descriptors at once do what one after the other do
+ * test_ixgbe_rings.c - an 82599's rings: what a card may write, and four descriptors at once or one by one
  *
  * Two queues over pools of their own see the same rings: one takes four slots at once where it can, the other
  * never. Whatever the card has written, all that they leave behind has to be the same.
@@ -102,7 +102,7 @@ static void close_side(struct side *s)
 
 static void open_both(void)
 {
-	open_side(&wide, true);
+	open_side(&wide, ixgbe_is_wide());
 	open_side(&narrow, false);
 }
 
@@ -283,10 +283,118 @@ static void plain_burst_has_the_right_addresses(void)
 	close_both();
 }
 
+/* -- what the card may say, and what becomes of it ------------------------------------------------------- */
+
+static void say(unsigned int slot, uint32_t status, uint16_t len)
+{
+	wide.rx_ring[slot].back =
+		(typeof(wide.rx_ring[slot].back)){.status = status, .len = len, .vlan = 7};
+}
+
+static void bad_frames_are_counted_and_their_buffers_stay(void)
+{
+	const uint32_t whole = IXGBE_RXD_DD | IXGBE_RXD_EOP;
+
+	open_both();
+	say(0, whole | 1u << 24, 60); /* CRC error */
+	say(1, whole, 0);
+	say(2, IXGBE_RXD_DD, 100); /* three descriptors of one frame */
+	say(3, IXGBE_RXD_DD, 100);
+	say(4, whole, 50);
+	say(5, whole, 61);
+	receive(&wide, 32);
+	CHECK_EQ(wide.got, 1);
+	CHECK_EQ(wide.descs[0].len, 61);
+	CHECK_EQ(wide.counters[PORT_RX_BAD], 2);
+	CHECK_EQ(wide.counters[PORT_RX_TOO_LONG], 1);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		CHECK_EQ(record_holder(&wide.record, wide.rx_bufs[i]), HOLDER_DEVICE_FIRST);
+	CHECK_EQ(wide.record.num_free, NUM_BUFS - SLOTS - 1);
+	CHECK(!wide.port.queues[0].failed);
+	close_both();
+}
+
+static void longer_than_a_buffer_ends_the_port(void)
+{
+	open_both();
+	say(0, IXGBE_RXD_DD | IXGBE_RXD_EOP, BUF_BYTES - IXY_DEFAULT_HEADROOM + 1);
+	receive(&wide, 32);
+	CHECK_EQ(wide.got, 0);
+	CHECK(wide.port.queues[0].failed);
+	CHECK_EQ(wide.q->fault, IXGBE_FAULT_LENGTH);
+	CHECK_EQ(ixgbe_tx_room(&wide.port.queues[0], 4), 0);
+	close_both();
+}
+
+static void tag_and_checksums_are_told(void)
+{
+	const struct ixy_meta *meta;
+
+	open_both();
+	say(0,
+	    IXGBE_RXD_DD | IXGBE_RXD_EOP | IXGBE_RXD_VP | IXGBE_RXD_L4CS | IXGBE_RXD_IPCS |
+	            IXGBE_RXD_IPE,
+	    60);
+	receive(&wide, 1);
+	CHECK_EQ(wide.descs[0].flags, IXY_DESC_VLAN | IXY_DESC_L4_OK);
+	meta = (const void *)pool_buf(&wide.pool, wide.descs[0].buf);
+	CHECK_EQ(meta->rx_vlan, 7);
+	close_both();
+}
+
+/* The ring goes on without free buffers: frames are dropped, and the next one finds its slot. */
+static void empty_pool_never_stalls_the_card(void)
+{
+	uint32_t bufs[NUM_BUFS];
+	unsigned int n;
+
+	open_both();
+	n = record_take(&wide.record, CLIENT, bufs, NUM_BUFS);
+	for (unsigned int i = 0; i < 3 * SLOTS; i++) {
+		say(i % SLOTS, IXGBE_RXD_DD | IXGBE_RXD_EOP, 60);
+		receive(&wide, 32);
+		CHECK_EQ(wide.got, 0);
+	}
+	CHECK_EQ(wide.counters[PORT_RX_NO_BUFFER], 3 * SLOTS);
+	CHECK(wide.doorbells[0] != 0); /* the card is told of the slots all the same */
+	record_put(&wide.record, bufs[n - 1]);
+	say(0, IXGBE_RXD_DD | IXGBE_RXD_EOP, 60);
+	receive(&wide, 32);
+	CHECK_EQ(wide.got, 1);
+	for (unsigned int i = 0; i + 1 < n; i++)
+		CHECK_EQ(record_holder(&wide.record, bufs[i]), CLIENT);
+	close_both();
+}
+
+/* Sent buffers come back by the worker's rounds, nobody has to send again; and only when the card says so. */
+static void sent_buffers_come_back_without_another_send(void)
+{
+	open_both();
+	for (unsigned int i = 0; i < 6; i++)
+		say(i, IXGBE_RXD_DD | IXGBE_RXD_EOP, 60);
+	receive(&wide, 32);
+	send(&wide, 0);
+	CHECK_EQ(wide.doorbells[2], 6);
+	ixgbe_poll(&wide.port.queues[0], 2);
+	CHECK_EQ(wide.record.num_free, NUM_BUFS - SLOTS - 6);
+	wide.tx_ring[4].status |= IXGBE_TXD_DD; /* not the one that was to report */
+	ixgbe_poll(&wide.port.queues[0], 3);
+	CHECK_EQ(wide.record.num_free, NUM_BUFS - SLOTS - 6);
+	wide.tx_ring[5].status |= IXGBE_TXD_DD;
+	ixgbe_poll(&wide.port.queues[0], 4);
+	CHECK_EQ(wide.record.num_free, NUM_BUFS - SLOTS);
+	close_both();
+}
+
 int main(void)
 {
 	RUN(plain_burst_has_the_right_addresses);
 	RUN(whatever_the_card_writes_both_do_the_same);
 	RUN(where_buffers_run_out_both_do_the_same);
+	RUN(bad_frames_are_counted_and_their_buffers_stay);
+	RUN(longer_than_a_buffer_ends_the_port);
+	RUN(tag_and_checksums_are_told);
+	RUN(empty_pool_never_stalls_the_card);
+	RUN(sent_buffers_come_back_without_another_send);
 	return DONE();
 }
