@@ -81,6 +81,18 @@ static unsigned int collect_quiet(struct worker *w, struct qp **qps, unsigned in
 	return work;
 }
 
+void active_look(struct worker *w, const struct tables *tables)
+{
+	const struct worker_table *view = &tables->workers[w->index];
+
+	/* in the first round with new tables it is not known yet which are active */
+	if (w->look_at_all || w->num_active > ACTIVE_LOOK)
+		return;
+	for (unsigned int i = 0; i < w->num_active; i++)
+		if (!view->qps[i]->stopped)
+			collect_look(view->qps[i]);
+}
+
 unsigned int active_collect(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
