@@ -17,6 +17,9 @@
 #include "server/dataplane/descs.h"
 #include "server/dataplane/send.h"
 
+/* What would only take registers from the loops of its caller, or from which the caller would. */
+#define BY_ITSELF __attribute__((noinline))
+
 #define FREE_BUDGET 256 /* buffers taken back from one client in one round */
 
 /*
@@ -180,9 +183,10 @@ static bool take_over(struct worker *w, struct qp *qp, const struct qp *owner,
  * write. Hands them over and returns how many they are. Everything about the others is decided by
  * send_run().
  */
-static unsigned int take_plain(struct worker *w, const struct qp *qp,
-                               const struct port_queue *queue, const struct ixy_desc *descs,
-                               unsigned int n, uint64_t *bytes)
+static BY_ITSELF unsigned int take_plain(struct worker *w, const struct qp *qp,
+                                         const struct port_queue *queue,
+                                         const struct ixy_desc *descs, unsigned int n,
+                                         uint64_t *bytes)
 {
 	const uint16_t own = qp->state->holder, port = descs[0].port;
 	const struct desc_limits limits = {
@@ -259,9 +263,9 @@ struct run {
 };
 
 /* Goes on with a run at a frame that is not plain: one by one, to its end or the first that stays. */
-static __attribute__((noinline)) void take_others(struct worker *w, struct qp *qp,
-                                                  struct port_queue *queue, struct ixy_desc *descs,
-                                                  unsigned int n, bool discard, struct run *run)
+static BY_ITSELF void take_others(struct worker *w, struct qp *qp, struct port_queue *queue,
+                                  struct ixy_desc *descs, unsigned int n, bool discard,
+                                  struct run *run)
 {
 	const uint16_t port = descs[0].port;
 
@@ -376,7 +380,7 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 {
 	struct qp_state *st = qp->state;
 	int64_t n = entries(tail, st->tx_tail, st->tx_head, qp->tx_slots);
-	struct ixy_desc descs[BURST];
+	struct ixy_desc descs[BURST] __attribute__((aligned(IXY_CACHE_LINE)));
 	unsigned int done;
 
 	if (breaks_rule(n < 0)) {
