@@ -143,7 +143,7 @@ static uint64_t tx_slots_of_all(const struct server *server)
  */
 static uint64_t capacity_of(const struct server *server, const struct worker *w)
 {
-	uint64_t needed = 8 * BURST + (server->num_workers - 1) * MESH_BUFS_UNDERWAY +
+	uint64_t needed = 4 * BURST + (server->num_workers - 1) * MESH_BUFS_UNDERWAY +
 	                  tx_slots_of_all(server);
 
 	return w->record.num_free > needed ? w->record.num_free - needed : 0;
@@ -162,7 +162,7 @@ int workers_plan_capacity(struct server *server, struct error *error)
 	workers_keep(server);
 	for (unsigned int i = 0; i < server->num_workers; i++)
 		server->workers[i]->shown_free = server->workers[i]->record.num_free;
-	if (server->capacity_bufs < 8 * BURST)
+	if (server->capacity_bufs < 4 * BURST)
 		return error_set(error,
 		                 "of %u buffers for %u worker%s the ports need all but %" PRIu64
 		                 ", too few for clients; use more --bufs",

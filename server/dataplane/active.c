@@ -151,6 +151,15 @@ bool active_pending(struct worker *w, const struct tables *tables)
 	return false;
 }
 
+void active_look(struct worker *w)
+{
+	if (w->num_active > ACTIVE_LOOK)
+		return;
+	for (unsigned int i = 0; i < w->num_active; i++)
+		if (!w->polled[i]->stopped)
+			collect_look(w->polled[i]);
+}
+
 unsigned int active_collect(struct worker *w, const struct tables *tables)
 {
 	unsigned int work;

@@ -19,6 +19,11 @@
 #define ACTIVE_ROUNDS  256u
 #define ACTIVE_LOOK_NS 1000u
 
+#define ACTIVE_LOOK 8u /* what so many clients sent fits into a cache beside all else */
+
+/* active_look - collect_look() for the active pairs, unless they are many; before active_collect */
+void active_look(struct worker *worker);
+
 /* active_collect - collect() for those pairs of the worker whose turn it is; returns how much it did */
 unsigned int active_collect(struct worker *worker, const struct tables *tables);
 

@@ -17,6 +17,9 @@
 #include "server/dataplane/descs.h"
 #include "server/dataplane/send.h"
 
+/* What would only take registers from the loops of its caller, or from which the caller would. */
+#define BY_ITSELF __attribute__((noinline))
+
 #define FREE_BUDGET 256 /* buffers taken back from one client in one round */
 
 /*
@@ -180,9 +183,10 @@ static bool take_over(struct worker *w, struct qp *qp, const struct qp *owner,
  * write. Hands them over and returns how many they are. Everything about the others is decided by
  * send_run().
  */
-static unsigned int take_plain(struct worker *w, const struct qp *qp,
-                               const struct port_queue *queue, const struct ixy_desc *descs,
-                               unsigned int n, uint64_t *bytes)
+static BY_ITSELF unsigned int take_plain(struct worker *w, const struct qp *qp,
+                                         const struct port_queue *queue,
+                                         const struct ixy_desc *descs, unsigned int n,
+                                         uint64_t *bytes)
 {
 	const uint16_t own = qp->state->holder, port = descs[0].port;
 	const struct desc_limits limits = {
@@ -259,9 +263,9 @@ struct run {
 };
 
 /* Goes on with a run at a frame that is not plain: one by one, to its end or the first that stays. */
-static __attribute__((noinline)) void take_others(struct worker *w, struct qp *qp,
-                                                  struct port_queue *queue, struct ixy_desc *descs,
-                                                  unsigned int n, bool discard, struct run *run)
+static BY_ITSELF void take_others(struct worker *w, struct qp *qp, struct port_queue *queue,
+                                  struct ixy_desc *descs, unsigned int n, bool discard,
+                                  struct run *run)
 {
 	const uint16_t port = descs[0].port;
 
@@ -376,7 +380,7 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 {
 	struct qp_state *st = qp->state;
 	int64_t n = entries(tail, st->tx_tail, st->tx_head, qp->tx_slots);
-	struct ixy_desc descs[BURST];
+	struct ixy_desc descs[BURST] __attribute__((aligned(IXY_CACHE_LINE)));
 	unsigned int done;
 
 	if (breaks_rule(n < 0)) {
@@ -399,11 +403,10 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 }
 
 /* Keeps alloc_bufs buffers ready in the grant ring; refills when half of them are used. */
-static unsigned int grant(struct worker *w, struct qp *qp)
+static unsigned int grant(struct worker *w, struct qp *qp, uint32_t head)
 {
 	struct qp_state *st = qp->state;
 	uint32_t mask = qp->grant_slots - 1;
-	uint32_t head = __atomic_load_n(&qp->up->grant_head, __ATOMIC_ACQUIRE);
 	uint32_t ready = st->grant_tail - head;
 	uint32_t bufs[BURST], n;
 
@@ -432,26 +435,50 @@ static unsigned int grant(struct worker *w, struct qp *qp)
 	return n;
 }
 
+static struct up_seen read_indices(const struct ixy_up_index *up)
+{
+	return (struct up_seen){
+		/* G: pairs with F in ixy/ring.h; the free ring likewise */
+		.free_tail = __atomic_load_n(&up->free_tail, __ATOMIC_ACQUIRE),
+		.tx_tail = __atomic_load_n(&up->tx_tail, __ATOMIC_ACQUIRE),
+		.grant_head = __atomic_load_n(&up->grant_head, __ATOMIC_ACQUIRE),
+	};
+}
+
+void collect_look(struct qp *qp)
+{
+	const uint32_t head = qp->state->tx_head, mask = qp->tx_slots - 1;
+	const uint32_t per_line = IXY_CACHE_LINE / sizeof(struct ixy_desc);
+	uint32_t n;
+
+	qp->seen = read_indices(qp->up);
+	qp->looked = true;
+	/* not more than is there: the client may be about to write the next line */
+	n = qp->seen.tx_tail - head;
+	if (n > BURST)
+		n = BURST;
+	for (uint32_t i = 0; i < n; i += per_line)
+		__builtin_prefetch(&qp->tx_ring[(head + i) & mask]);
+}
+
 unsigned int collect(struct worker *w, struct qp *qp, const struct tables *tables)
 {
 	struct qp_state *st = qp->state;
+	const struct up_seen seen = qp->looked ? qp->seen : read_indices(qp->up);
 	unsigned int work = 0;
-	uint32_t tail;
 
+	qp->looked = false;
 	qp->quiet++;
-	/* G: pairs with F in ixy/ring.h; the free ring likewise */
-	tail = __atomic_load_n(&qp->up->free_tail, __ATOMIC_ACQUIRE);
-	if (tail != st->free_head) {
+	if (seen.free_tail != st->free_head) {
 		qp->quiet = 0;
-		work += collect_free(w, qp, tail);
+		work += collect_free(w, qp, seen.free_tail);
 	}
-	tail = __atomic_load_n(&qp->up->tx_tail, __ATOMIC_ACQUIRE);
-	if (tail != st->tx_head && !qp->stopped) {
+	if (seen.tx_tail != st->tx_head && !qp->stopped) {
 		qp->quiet = 0;
-		work += collect_tx(w, qp, tables, tail);
+		work += collect_tx(w, qp, tables, seen.tx_tail);
 	}
 	if (st->alloc_bufs && !qp->stopped)
-		work += grant(w, qp);
+		work += grant(w, qp, seen.grant_head);
 	if (work)
 		qp->quiet = 0;
 	return work;

@@ -5,6 +5,15 @@
 #include "server/dataplane/worker.h"
 
 /*
+ * collect_look - looks at the client's indices, and fetches what it sent into the cache, for collect() later
+ * in the same round
+ *
+ * A line that another core wrote takes as long to come as ten frames to handle. In between, there is other
+ * work to do: what was received.
+ */
+void collect_look(struct qp *qp);
+
+/*
  * collect - takes what one client freed and sent, and fills its grant ring
  *
  * At most a few bursts; the rest waits for the next round. Returns how much there was to do, 0 when

@@ -143,20 +143,20 @@ static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
 void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
                     const struct ixy_desc *descs, unsigned int n, deliver_hand *hand)
 {
-	uint32_t left = n < 32 ? (1u << n) - 1 : UINT32_MAX;
+	uint64_t left = n < 64 ? (1ull << n) - 1 : UINT64_MAX;
 
-	_Static_assert(BURST <= 32, "one bit for each frame");
+	_Static_assert(BURST <= 64, "one bit for each frame");
 	while (left) {
-		struct qp *qp = takers[__builtin_ctz(left)];
+		struct qp *qp = takers[__builtin_ctzll(left)];
 		struct ixy_desc same[BURST];
 		unsigned int k = 0;
 
-		for (uint32_t rest = left; rest; rest &= rest - 1) {
-			unsigned int i = (unsigned int)__builtin_ctz(rest);
+		for (uint64_t rest = left; rest; rest &= rest - 1) {
+			unsigned int i = (unsigned int)__builtin_ctzll(rest);
 
 			if (takers[i] == qp) {
 				same[k++] = descs[i];
-				left &= ~(1u << i);
+				left &= ~(1ull << i);
 			}
 		}
 		hand(w, queue, qp, same, k);

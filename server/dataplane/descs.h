@@ -26,15 +26,28 @@
 #define UNROLLED
 #endif
 
+/*
+ * One by one: what was written in 16 bytes at a time just before cannot be forwarded to the wider loads of
+ * memcpy(), which then wait until it is in the cache.
+ */
+static inline void descs_copy(struct ixy_desc *to, const struct ixy_desc *from, uint32_t n)
+{
+	UNROLLED
+	for (uint32_t i = 0; i < n; i++) {
+		to[i] = from[i];
+		/* else a compiler makes a memcpy() of it */
+		__asm__ __volatile__("" ::: "memory");
+	}
+}
+
 /* descs_put - writes @n descriptors into a ring of @slots, from index @at on; they have to fit */
 static inline void descs_put(struct ixy_desc *ring, uint32_t slots, uint32_t at,
                              const struct ixy_desc *descs, uint32_t n)
 {
 	uint32_t begin = at & (slots - 1), run = slots - begin < n ? slots - begin : n;
 
-	memcpy(ring + begin, descs, run * sizeof(*descs));
-	if (run < n)
-		memcpy(ring, descs + run, (n - run) * sizeof(*descs));
+	descs_copy(ring + begin, descs, run);
+	descs_copy(ring, descs + run, n - run);
 }
 
 /*

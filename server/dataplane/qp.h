@@ -72,6 +72,11 @@ static inline bool qp_gives_back(const struct qp_state *st, struct record *r, ui
 
 struct session;
 
+/* What collect() found in the client's index line, all at one time. */
+struct up_seen {
+	uint32_t tx_tail, free_tail, grant_head;
+};
+
 struct qp {
 	struct qp_state *state;
 	unsigned int worker; /* index of the one that polls it */
@@ -89,6 +94,8 @@ struct qp {
 	bool joined;           /* worker: its minimum is counted in reserved_bufs */
 	bool stopped;          /* worker: broke a rule; neither polled nor delivered to any more */
 	bool dirty;            /* worker: on the wake list */
+	bool looked;           /* worker: `seen` is of this round (collect_look) */
+	struct up_seen seen;   /* worker: not checked */
 	uint32_t quiet;        /* worker: rounds in a row that found nothing here (active.h) */
 	unsigned int at;       /* worker: its place in the worker's table while it is quiet */
 	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */

@@ -227,6 +227,30 @@ static inline void record_device_done(struct record *r, uint32_t buf)
 	record_leave(r, buf);
 }
 
+/* record_free_sole, where @all says that there is no other worker's part */
+static inline __attribute__((always_inline)) unsigned int
+record_free_sole_of(struct record *r, const struct ixy_desc *descs, unsigned int n, bool all)
+{
+	const struct ixy_desc *desc = descs, *end = descs + n;
+	uint32_t *top = r->free_stack + r->num_free;
+	const uint32_t first = r->first, num_own = r->num_own;
+	uint16_t *holders = r->holder;
+
+	UNROLLED
+	for (; desc != end; desc++) {
+		const uint32_t buf = desc->buf;
+
+		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT ||
+		    (!all && buf - first >= num_own))
+			break;
+		__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
+		*top++ = buf;
+	}
+	n = (unsigned int)(desc - descs);
+	r->num_free += n;
+	return n;
+}
+
 /*
  * record_free_sole - frees those at the head of @descs that have a sole holder and are of this worker's
  * part of the pool; returns how many
@@ -234,23 +258,8 @@ static inline void record_device_done(struct record *r, uint32_t buf)
 static inline unsigned int record_free_sole(struct record *r, const struct ixy_desc *descs,
                                             unsigned int n)
 {
-	uint32_t *top = r->free_stack + r->num_free;
-	const uint32_t first = r->first, num_own = r->num_own;
-	uint16_t *holders = r->holder;
-	unsigned int i;
-
-	UNROLLED
-	for (i = 0; i < n; i++) {
-		const uint32_t buf = descs[i].buf;
-
-		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT ||
-		    buf - first >= num_own)
-			break;
-		__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
-		top[i] = buf;
-	}
-	r->num_free += i;
-	return i;
+	return r->num_own == r->num_bufs ? record_free_sole_of(r, descs, n, true)
+	                                 : record_free_sole_of(r, descs, n, false);
 }
 
 static inline bool holder_is_lent(const uint16_t *holders, uint32_t buf)

@@ -21,6 +21,7 @@
 #define WAKE_INTERVAL_NS  20000u /* per client, and per worker */
 #define BULK_INTERVAL_NS  100000u
 #define BULK              16u /* frames between two wake-ups */
+#define ENOUGH            32u /* frames that wait: no reason to wait longer */
 
 /* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
 #define EVENT_COMMAND  0u
@@ -38,7 +39,7 @@ void wake_send(const struct qp *qp)
 
 /*
  * The pause after a client's last wake-up. A client to which frames come by the dozen is left asleep for
- * longer, until a whole burst waits for it: a wake-up costs as much as some ten frames. (Network cards
+ * longer, until some dozens wait for it: a wake-up costs as much as some ten frames. (Network cards
  * do the same with their interrupts; Linux's ixgbe driver lets 8,000 a second through for such traffic.)
  * It is not to lose frames by that: half of its ring is enough, and one that was refused something is
  * not bulk (deliver.c).
@@ -46,7 +47,7 @@ void wake_send(const struct qp *qp)
 static uint64_t interval_ns(const struct qp *qp)
 {
 	uint64_t waiting = qp->counters[CLIENT_RX_PACKETS] - qp->woken_at;
-	uint32_t enough = qp->rx_slots / 2 < BURST ? qp->rx_slots / 2 : BURST;
+	uint32_t enough = qp->rx_slots / 2 < ENOUGH ? qp->rx_slots / 2 : ENOUGH;
 
 	return qp->bulk && qp->events == IXY_WAKE_RX && waiting < enough ? BULK_INTERVAL_NS
 	                                                                 : WAKE_INTERVAL_NS;

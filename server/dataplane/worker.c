@@ -219,6 +219,7 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 		keep_longest(w, SERVER_LONGEST_RECLAIM_NS, fast_clock_now(&w->clock) - begin);
 		work++;
 	}
+	active_look(w);
 	for (unsigned int i = 0; i < w->num_queues; i++)
 		work += poll_port(w, w->queues[i], &view->ports[w->queues[i]->port->index]);
 	work += take_sent(w, tables);

@@ -19,8 +19,13 @@
 #include "shm/counters.h"
 
 #define PORT_MAX_QUEUES 16
-#define BURST           32 /* most descriptors in one call of rx_burst or tx_burst */
-#define NEVER_NS        UINT64_MAX
+/*
+ * Most descriptors in one call of rx_burst or tx_burst, and from one client in a round. What a round costs
+ * whatever it does, and the index lines that go from core to core in it, is a third of all at 32.
+ */
+#define BURST 64
+
+#define NEVER_NS UINT64_MAX
 
 struct dma;
 struct port;

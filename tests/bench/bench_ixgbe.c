@@ -274,7 +274,7 @@ static void usage(void)
 	fputs("usage: bench_ixgbe [--null | --narrow] [--burst N] [--cpu N] [--rounds N]\n"
 	      "  --null       the null driver instead\n"
 	      "  --narrow     one descriptor at a time, as on machines without AVX2\n"
-	      "  --burst N    packets at a time, up to 32 (32)\n"
+	      "  --burst N    packets at a time, up to 64 (32)\n"
 	      "  --rounds N   so many bursts and no times, for callgrind\n"
 	      "example: bench_ixgbe --burst 32 --cpu 1\n",
 	      stderr);
@@ -288,7 +288,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{"rounds", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
 	int c;
 
-	*o = (struct options){.burst = BURST, .cpu = -1};
+	*o = (struct options){.burst = 32, .cpu = -1};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 'n':

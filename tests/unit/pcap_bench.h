@@ -16,7 +16,7 @@
 
 extern const struct driver pcap_driver;
 
-#define NUM_BUFS  64
+#define NUM_BUFS  (2u * BURST)
 #define BUF_BYTES 2048
 #define MS        UINT64_C(1000000)
 #define START_NS  (1000 * MS) /* some time on the worker's clock */

@@ -56,6 +56,31 @@ static void all_but_the_busy_one_become_quiet(void)
 	rig_close(&rig);
 }
 
+/* What the client does after the look is for the next round; a look is used once. */
+static void look_before_collect_is_used_once(void)
+{
+	open_with(2, 8);
+	struct rig_client *c = rig.clients[0];
+
+	active_look(rig.w);
+	CHECK(!c->server.looked);
+	worker_round(rig.w, rig.tables);
+	CHECK(!c->server.looked);
+	send_one(c);
+	active_look(rig.w);
+	CHECK(c->server.looked);
+	send_one(c);
+	CHECK_EQ(active_collect(rig.w, rig.tables), 1);
+	CHECK_EQ(c->server.state->tx_head, 1);
+	CHECK(collect_pending(rig.w, &c->server));
+	active_collect(rig.w, rig.tables);
+	CHECK_EQ(c->server.state->tx_head, 2);
+	rig.clients[1]->server.stopped = true;
+	active_look(rig.w);
+	CHECK(!rig.clients[1]->server.looked);
+	rig_close(&rig);
+}
+
 static void make_quiet(void)
 {
 	for (unsigned int i = 0; i < ACTIVE_ROUNDS + 2; i++)
@@ -263,6 +288,7 @@ static void starving_pair_stays_active(void)
 int main(void)
 {
 	RUN(all_but_the_busy_one_become_quiet);
+	RUN(look_before_collect_is_used_once);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
 	RUN(whatever_a_quiet_pair_does_is_noticed);
 	RUN(grant_index_without_grants_is_nobody_s_business);

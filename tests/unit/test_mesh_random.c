@@ -378,7 +378,7 @@ static void comes_again(struct rig_client *c, uint64_t session)
 	qp->down->state = IXY_QP_OPEN;
 	q->rx_head = q->rx_tail_seen = q->tx_tail = q->tx_head_seen = q->grant_head =
 		q->grant_tail_seen = q->free_tail = q->free_head_seen = 0;
-	qp->stopped = qp->dirty = false;
+	qp->stopped = qp->dirty = qp->looked = false;
 	qp->violation = qp->reclaimed = qp->reclaim_next = qp->quiet = 0;
 	st->session = session;
 	c->alive = 0;

@@ -210,7 +210,7 @@ static void port_with_rate_and_no_buffer_counts_and_goes_on(void)
 	struct ixy_desc descs[2 * BURST];
 
 	fresh_bench();
-	save_frames(100, 0);
+	save_frames(2 * BURST + 36, 0);
 	open_port("@/in.pcap,start=now,rate=1G");
 	CHECK_EQ(receive(descs, BURST, START_NS), 1);
 	CHECK_EQ(receive(descs + 1, BURST, START_NS + MS), BURST);
@@ -227,7 +227,7 @@ static void port_without_rate_and_no_buffer_loses_nothing(void)
 	struct ixy_desc descs[2 * BURST];
 
 	fresh_bench();
-	save_frames(66, 0);
+	save_frames(2 * BURST + 2, 0);
 	open_port("@/in.pcap,start=now");
 	CHECK_EQ(receive(descs, BURST, START_NS), BURST);
 	CHECK_EQ(receive(descs + BURST, BURST, START_NS), BURST);
@@ -325,9 +325,9 @@ static void file_emptied_between_passes_ends_the_replay(void)
 	struct ixy_desc descs[BURST];
 
 	fresh_bench();
-	save_frames(20000, 0);
+	save_frames(20032, 0);
 	open_port("@/in.pcap,start=now,loop=0");
-	CHECK_EQ(receive_rounds(20000 / BURST, MS), 20000);
+	CHECK_EQ(receive_rounds(20032 / BURST, MS), 20032);
 	CHECK_EQ(truncate(path("in.pcap"), 24), 0);
 	CHECK_EQ(receive(descs, BURST, START_NS), 0);
 	CHECK(pcap_driver.due_ns(queue(), START_NS) == NEVER_NS);

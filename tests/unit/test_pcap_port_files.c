@@ -75,7 +75,7 @@ static void port_without_output_discards_what_is_sent(void)
 
 static void port_that_sends_a_loan_leaves_it_to_the_other_holder(void)
 {
-	static uint64_t bits[1];
+	static uint64_t bits[(NUM_BUFS + 63) / 64];
 	struct ixy_desc desc = {.offset = IXY_META_BYTES, .len = 60};
 
 	fresh_bench();
