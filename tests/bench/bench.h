@@ -36,6 +36,17 @@ static inline uint64_t bench_ticks(void)
 #endif
 }
 
+/* bench_pause - @n times what a spinning CPU is told to do, some 10 ns each */
+static inline void bench_pause(unsigned int n)
+{
+#if defined(__x86_64__)
+	while (n--)
+		__builtin_ia32_pause();
+#else
+	(void)n;
+#endif
+}
+
 static inline void bench_sleep_ns(uint64_t ns)
 {
 	struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};

@@ -24,8 +24,11 @@
 #include "tests/bench/bench_client.h"
 
 #define LOOPS_PER_CLOCK 256
-#define EMPTY_LOOKS     1000 /* before sleeping, as ixy-fwd does */
-#define FIRST_WAIT_NS   5000000000ull
+/* Who looks without a pause keeps the server from its own lines, as with DPDK: 333 Mpps, 346 with these. */
+#define FULL_PAUSES   64
+#define EMPTY_PAUSES  40
+#define EMPTY_LOOKS   1000 /* before sleeping, as ixy-fwd does */
+#define FIRST_WAIT_NS 5000000000ull
 
 struct seat {
 	struct ixy_client *client;
@@ -101,6 +104,7 @@ static inline int forward(struct run *run, struct seat *seat, const struct optio
 		if (done == n)
 			break;
 		run->now.tx_full++;
+		bench_pause(FULL_PAUSES);
 		/* with others to play, waiting for a slow port would keep them from their turn */
 		if (o->num_stages > 1)
 			return ixy_free_batch(seat->qp, descs + done, (unsigned int)(n - done));
@@ -120,6 +124,8 @@ static inline int turn(struct run *run, const struct options *o)
 			return n;
 		all += n;
 	}
+	if (all == 0 && !o->sleep)
+		bench_pause(EMPTY_PAUSES);
 	if (o->sleep) {
 		run->empty_looks = all ? 0 : run->empty_looks + 1;
 		if (run->empty_looks > EMPTY_LOOKS) {

@@ -109,8 +109,8 @@ static bool stopped(const struct pair_control *control)
 static void serve(const struct pair_options *o, struct pair_control *control, uint16_t port,
                   struct rte_ring *ring)
 {
-	/* as our server, which takes 32 at a time whatever its client takes */
-	uint16_t burst = (uint16_t)RTE_MAX(o->burst, 32u);
+	/* as our server, which takes 64 at a time whatever its client takes; with 32 a little less: 172 for 176 */
+	uint16_t burst = (uint16_t)RTE_MAX(o->burst, 64u);
 	struct rte_mbuf *pkts[PAIR_MAX_BURST];
 
 	while (!stopped(control)) {
