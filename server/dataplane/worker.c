@@ -164,8 +164,12 @@ static unsigned int poll_port(struct worker *w, struct port_queue *queue,
 
 	if (queue->failed)
 		return 0;
-	if (queue->port->can_wait)
+	if (queue->port->can_wait) {
+		/* to look for room takes a line of each member's */
+		if (queue->port->driver->due_ns(queue, w->now_ns) > w->now_ns)
+			return 0;
 		n = wait_for_room(w, queue, table);
+	}
 	if (n)
 		n = queue->port->driver->rx_burst(queue, descs, n, w->now_ns);
 	if (n)

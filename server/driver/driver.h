@@ -73,7 +73,7 @@ struct port {
 	uint32_t min_frame_bytes; /* what can be sent; checked before tx_burst */
 	uint32_t max_frame_bytes;
 	uint32_t tx_slots; /* most that a queue holds to be sent; 0: a driver that copies */
-	bool can_wait;     /* a file: nothing is lost if it is not read while clients are busy */
+	bool can_wait; /* a file: nothing is lost if it is not read while clients are busy; has due_ns */
 	unsigned int num_queues;
 	struct port_queue queues[PORT_MAX_QUEUES];
 	void *state; /* the driver's own, for the port */

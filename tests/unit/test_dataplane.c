@@ -590,6 +590,48 @@ static void reclaim_behind_clients_that_are_still_being_woken_goes_on(void)
 	rig_close(&rig);
 }
 
+static uint64_t file_due_ns;
+static unsigned int file_reads;
+
+static uint64_t file_due(const struct port_queue *queue, uint64_t now_ns)
+{
+	(void)queue;
+	(void)now_ns;
+	return file_due_ns;
+}
+
+static unsigned int file_read(struct port_queue *queue, struct ixy_desc *descs, unsigned int n,
+                              uint64_t now_ns)
+{
+	(void)queue;
+	(void)descs;
+	(void)now_ns;
+	file_reads += n != 0;
+	return 0;
+}
+
+/* To look for room in its members' rings takes a line from each of them, in every round. */
+static void file_with_nothing_due_is_not_read(void)
+{
+	struct driver driver = rig_driver;
+
+	rig_open(&rig);
+	driver.due_ns = file_due;
+	driver.rx_burst = file_read;
+	rig.w->num_queues = 1;
+	rig.ports[0].driver = &driver;
+	rig.ports[0].can_wait = true;
+	rig_publish(&rig, 0, (struct rig_client *[]){rig_attach(&rig, 0, 16, 0), NULL}, NULL);
+	file_reads = 0;
+	file_due_ns = NEVER_NS;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(file_reads, 0);
+	file_due_ns = rig.w->now_ns;
+	worker_round(rig.w, rig.tables);
+	CHECK_EQ(file_reads, 1);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	RUN(deliver_one_member_gets_everything_in_order);
@@ -622,5 +664,6 @@ int main(void)
 	RUN(members_same_flow_goes_to_the_same_one);
 	RUN(reclaim_mixed_holdings_returns_all);
 	RUN(reclaim_behind_clients_that_are_still_being_woken_goes_on);
+	RUN(file_with_nothing_due_is_not_read);
 	return DONE();
 }
