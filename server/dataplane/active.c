@@ -33,19 +33,19 @@ static void make_quiet(struct worker *w, unsigned int at)
 	qp = w->polled[w->num_active];
 	w->quiet_pairs[w->num_active] = (struct quiet_pair){
 		.up = qp->up,
-		.tx_tail = qp->state->tx_head,
-		.free_tail = qp->state->free_head,
-		.grant_head = qp->state->grant_head,
+		.seen = {.tx_tail = qp->state->tx_head,
+	                 .free_tail = qp->state->free_head,
+	                 .grant_head = qp->state->grant_head},
 		.grants = qp->state->alloc_bufs != 0,
 	};
 }
 
 static bool has_moved(const struct quiet_pair *q)
 {
-	return __atomic_load_n(&q->up->tx_tail, __ATOMIC_ACQUIRE) != q->tx_tail ||
-	       __atomic_load_n(&q->up->free_tail, __ATOMIC_ACQUIRE) != q->free_tail ||
-	       (q->grants &&
-	        __atomic_load_n(&q->up->grant_head, __ATOMIC_ACQUIRE) != q->grant_head);
+	const struct up_seen now = up_read(q->up);
+
+	return now.tx_tail != q->seen.tx_tail || now.free_tail != q->seen.free_tail ||
+	       (q->grants && now.grant_head != q->seen.grant_head);
 }
 
 /* Fetches what has_moved() will read of @num quiet pairs, from number @at on, or of fewer. */

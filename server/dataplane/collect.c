@@ -435,23 +435,13 @@ static unsigned int grant(struct worker *w, struct qp *qp, uint32_t head)
 	return n;
 }
 
-static struct up_seen read_indices(const struct ixy_up_index *up)
-{
-	return (struct up_seen){
-		/* G: pairs with F in ixy/ring.h; the free ring likewise */
-		.free_tail = __atomic_load_n(&up->free_tail, __ATOMIC_ACQUIRE),
-		.tx_tail = __atomic_load_n(&up->tx_tail, __ATOMIC_ACQUIRE),
-		.grant_head = __atomic_load_n(&up->grant_head, __ATOMIC_ACQUIRE),
-	};
-}
-
 void collect_look(struct qp *qp)
 {
 	const uint32_t head = qp->state->tx_head, mask = qp->tx_slots - 1;
 	const uint32_t per_line = IXY_CACHE_LINE / sizeof(struct ixy_desc);
 	uint32_t n;
 
-	qp->seen = read_indices(qp->up);
+	qp->seen = up_read(qp->up);
 	qp->looked = true;
 	/* not more than is there: the client may be about to write the next line */
 	n = qp->seen.tx_tail - head;
@@ -464,7 +454,7 @@ void collect_look(struct qp *qp)
 unsigned int collect(struct worker *w, struct qp *qp, const struct tables *tables)
 {
 	struct qp_state *st = qp->state;
-	const struct up_seen seen = qp->looked ? qp->seen : read_indices(qp->up);
+	const struct up_seen seen = qp->looked ? qp->seen : up_read(qp->up);
 	unsigned int work = 0;
 
 	qp->looked = false;
@@ -487,14 +477,15 @@ unsigned int collect(struct worker *w, struct qp *qp, const struct tables *table
 bool collect_pending(const struct worker *w, const struct qp *qp)
 {
 	const struct qp_state *st = qp->state;
+	struct up_seen seen;
 	uint32_t ready;
 
 	if (qp->stopped)
 		return false;
-	if (__atomic_load_n(&qp->up->free_tail, __ATOMIC_ACQUIRE) != st->free_head ||
-	    __atomic_load_n(&qp->up->tx_tail, __ATOMIC_ACQUIRE) != st->tx_head)
+	seen = up_read(qp->up);
+	if (seen.free_tail != st->free_head || seen.tx_tail != st->tx_head)
 		return true;
-	ready = st->grant_tail - __atomic_load_n(&qp->up->grant_head, __ATOMIC_ACQUIRE);
+	ready = st->grant_tail - seen.grant_head;
 	/*
 	 * Where there is nothing to grant, the worker may sleep only if it knows that somebody starves
 	 * and naps: what is freed at this moment may be missed, see ixy_free_batch. tests/model shows

@@ -72,10 +72,20 @@ static inline bool qp_gives_back(const struct qp_state *st, struct record *r, ui
 
 struct session;
 
-/* What collect() found in the client's index line, all at one time. */
+/* What was found in a client's index line, all at one time; not checked. */
 struct up_seen {
 	uint32_t tx_tail, free_tail, grant_head;
 };
+
+static inline struct up_seen up_read(const struct ixy_up_index *up)
+{
+	return (struct up_seen){
+		/* G: pairs with F in ixy/ring.h; the free ring likewise */
+		.free_tail = __atomic_load_n(&up->free_tail, __ATOMIC_ACQUIRE),
+		.tx_tail = __atomic_load_n(&up->tx_tail, __ATOMIC_ACQUIRE),
+		.grant_head = __atomic_load_n(&up->grant_head, __ATOMIC_ACQUIRE),
+	};
+}
 
 struct qp {
 	struct qp_state *state;

@@ -28,8 +28,8 @@ struct snapshot;
 /* What a quiet client had written when it became so (active.h). */
 struct quiet_pair {
 	const struct ixy_up_index *up;
-	uint32_t tx_tail, free_tail, grant_head;
-	bool grants; /* is there a grant ring? */
+	struct up_seen seen; /* as far as it was collected */
+	bool grants;         /* is there a grant ring? */
 };
 
 #define WORKER_EVENTS 32 /* that end a sleep */
