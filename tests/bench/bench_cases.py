@@ -172,7 +172,7 @@ CASES = [
         Row("attach", "ours, attach", ours.life, {}, figure="attach_ms", unit="ms", cores=False),
     ], [Compare("attach"), Compare("attach", figure="detach_ms", unit="ms")]),
     Case("reclaim", "the death of a client that holds 32,768 buffers, beside one with traffic", [
-        Row("32768", "ours, longest round of the poll loop", ours.reclaim, {"held": 32768},
+        Row("32768", "ours, longest slice of taking them back", ours.reclaim, {"held": 32768},
             figure="held_up_us", unit="us", cores=False, slow=True),
     ], [Compare("32768", goal="<= 50"), Compare("32768", figure="reclaim_ms", unit="ms"),
         Compare("32768", goal="<= 0", figure="others_lost", unit="frames")]),

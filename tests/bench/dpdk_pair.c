@@ -220,7 +220,7 @@ static void usage(FILE *out)
 	      "                 [--round-trip] [--seconds S]\n"
 	      "A DPDK primary on CPU A receives from net_null and hands mbufs over an rte_ring to a\n"
 	      "secondary on CPU B (0,1), which transmits them to net_null. Needs root and 32 hugepages.\n"
-	      "  --burst N       the secondary takes at most N at a time (32), the primary 32 or N\n"
+	      "  --burst N       the secondary takes at most N at a time (32), the primary 64 or N\n"
 	      "  --touch         the port writes the frames, the secondary swaps the MAC addresses\n"
 	      "  --drop          the primary frees what finds the ring full; else it waits for room\n"
 	      "  --round-trip    one mbuf over one ring and back over another: percentiles\n"
