@@ -402,6 +402,11 @@ static unsigned int collect_tx(struct worker *w, struct qp *qp, const struct tab
 	return done;
 }
 
+static bool grant_head_breaks_rule(const struct qp_state *st, uint32_t head)
+{
+	return breaks_rule(head - st->grant_head > st->grant_tail - st->grant_head);
+}
+
 /* Keeps alloc_bufs buffers ready in the grant ring; refills when half of them are used. */
 static unsigned int grant(struct worker *w, struct qp *qp, uint32_t head)
 {
@@ -410,7 +415,7 @@ static unsigned int grant(struct worker *w, struct qp *qp, uint32_t head)
 	uint32_t ready = st->grant_tail - head;
 	uint32_t bufs[BURST], n;
 
-	if (breaks_rule(head - st->grant_head > st->grant_tail - st->grant_head)) {
+	if (grant_head_breaks_rule(st, head)) {
 		worker_violation(w, qp, VIOLATION_RING_INDEX);
 		return 0;
 	}
@@ -484,6 +489,9 @@ bool collect_pending(const struct worker *w, const struct qp *qp)
 		return false;
 	seen = up_read(qp->up);
 	if (seen.free_tail != st->free_head || seen.tx_tail != st->tx_head)
+		return true;
+	/* what makes no sense is to be told now, not when the worker happens to wake */
+	if (st->alloc_bufs && grant_head_breaks_rule(st, seen.grant_head))
 		return true;
 	ready = st->grant_tail - seen.grant_head;
 	/*

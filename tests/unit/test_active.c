@@ -161,6 +161,20 @@ static void grant_index_without_grants_is_nobody_s_business(void)
 	rig_close(&rig);
 }
 
+/* Or its client, which broke a rule just before the worker went to sleep, would be told when it wakes. */
+static void index_that_makes_no_sense_is_something_to_do(void)
+{
+	open_with(1, 8);
+	worker_round(rig.w, rig.tables);
+	CHECK(!active_pending(rig.w, rig.tables));
+	rig.clients[0]->client.up->grant_head = rig.clients[0]->server.state->grant_tail + 1;
+	CHECK(active_pending(rig.w, rig.tables));
+	worker_round(rig.w, rig.tables);
+	CHECK(rig.clients[0]->server.stopped);
+	CHECK(!active_pending(rig.w, rig.tables));
+	rig_close(&rig);
+}
+
 static void rounds_without_work_look_at_once(void)
 {
 	open_with(RIG_QPS, 8);
@@ -292,6 +306,7 @@ int main(void)
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
 	RUN(whatever_a_quiet_pair_does_is_noticed);
 	RUN(grant_index_without_grants_is_nobody_s_business);
+	RUN(index_that_makes_no_sense_is_something_to_do);
 	RUN(rounds_without_work_look_at_once);
 	RUN(new_tables_make_all_active);
 	RUN(doorbell_makes_its_pair_active);
