@@ -204,6 +204,7 @@ static void fill_qp(struct ixy_client *client, struct queue_pair *pair,
 		qp->regions[i] = client->regions[i].base;
 	qp->client = client;
 	qp->index = message->index;
+	qp->state = g->state_offset ? (const void *)(down + g->state_offset) : &qp->down->state;
 	pair->counters = (const void *)(down + g->counters_offset);
 }
 

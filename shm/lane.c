@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define PAGE_BYTES   4096u
-#define INDEX_OFFSET 64u /* behind the geometry */
+#define STATE_OFFSET 64u  /* behind the geometry */
+#define INDEX_OFFSET 128u /* in the up lane as well, where nothing is before it */
 #define MAX_STAGGER  16u
 
 static bool is_power_of_two(uint64_t n)
@@ -40,6 +41,7 @@ int lane_layout(struct ixy_geometry *geometry, uint32_t rx_slots, uint32_t grant
 	geometry->abi_major = IXY_ABI_MAJOR;
 	geometry->abi_minor = IXY_ABI_MINOR;
 
+	geometry->state_offset = STATE_OFFSET;
 	geometry->down_index_offset = line;
 	geometry->counters_offset = line + IXY_CACHE_LINE;
 	geometry->rx_slots = rx_slots;
@@ -102,6 +104,8 @@ const char *lane_check(const struct ixy_geometry *g, uint64_t down_bytes, uint64
 
 	const struct extent down[] = {
 		extent(0, sizeof(*g)),
+		/* a server of version 1.1 has none */
+		extent(g->state_offset, g->state_offset ? sizeof(struct ixy_down_state) : 0),
 		extent(g->down_index_offset, sizeof(struct ixy_down_index)),
 		extent(g->counters_offset, sizeof(struct ixy_down_counters)),
 		extent(g->rx_offset, (uint64_t)g->rx_slots * sizeof(struct ixy_desc)),

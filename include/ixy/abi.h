@@ -16,12 +16,13 @@
  *   down lane of a queue pair (server writes)    up lane of the same pair (client writes)
  *   +---------------------------+                +---------------------------+
  *   | geometry                  |                | up_index: heads of rx and |
- *   | down_index: tails of rx   |                |   grant, tails of tx and  |
- *   |   and grant, heads of tx  |                |   free, wake mask         |
- *   |   and free, state         |                +---------------------------+
- *   | drop counters             |                | tx ring   (descriptors)   |
- *   +---------------------------+                | free ring (buffer ids)    |
- *   | rx ring    (descriptors)  |                +---------------------------+
+ *   | state                     |                |   grant, tails of tx and  |
+ *   | down_index: tails of rx   |                |   free, wake mask         |
+ *   |   and grant, heads of tx  |                +---------------------------+
+ *   |   and free                |                | tx ring   (descriptors)   |
+ *   | drop counters             |                | free ring (buffer ids)    |
+ *   +---------------------------+                +---------------------------+
+ *   | rx ring    (descriptors)  |
  *   | grant ring (buffer ids)   |
  *   +---------------------------+
  */
@@ -45,7 +46,7 @@ extern "C" {
 
 /* A different major version cannot be spoken to. A larger minor version adds what can be ignored. */
 #define IXY_ABI_MAJOR 1
-#define IXY_ABI_MINOR 1 /* 1: VLAN, L4_OK, IP_OK */
+#define IXY_ABI_MINOR 2 /* 1: VLAN, L4_OK, IP_OK; 2: state_offset; POLLS may end */
 
 #define IXY_CACHE_LINE       64
 #define IXY_NAME_BYTES       32 /* names of servers, ports, clients; with the terminating zero */
@@ -144,10 +145,11 @@ IXY_STATIC_ASSERT(sizeof(struct ixy_port) == 128, "port entry size");
 
 /*
  * A worker's state, read by clients after they published something (ring.h has the protocol).
- * The server writes it; in busy mode it is POLLS for ever and clients never need a fence.
+ * The server writes it. POLLS is a promise that holds for what is published within some time after the
+ * word was read; so read it each time. In busy mode it is POLLS for ever.
  */
 enum ixy_worker_state {
-	IXY_WORKER_POLLS = 0,     /* never sleeps: publishing is enough */
+	IXY_WORKER_POLLS = 0,     /* does not sleep soon: publishing is enough */
 	IXY_WORKER_MAY_SLEEP = 1, /* fence after publishing, then read this word again */
 	IXY_WORKER_ASLEEP = 2,    /* ring the doorbell after publishing */
 };
@@ -211,7 +213,7 @@ struct ixy_geometry {
 	uint32_t tx_offset, tx_slots;       /* up: struct ixy_desc[tx_slots] */
 	uint32_t free_offset, free_slots;   /* up: uint32_t[free_slots] */
 	uint32_t counters_offset;           /* down: struct ixy_down_counters */
-	uint32_t reserved;
+	uint32_t state_offset;              /* down: struct ixy_down_state; 0 before version 1.2 */
 };
 IXY_STATIC_ASSERT(sizeof(struct ixy_geometry) == IXY_CACHE_LINE, "geometry size");
 
@@ -220,13 +222,23 @@ enum ixy_qp_state {
 	IXY_QP_CLOSED = 2, /* the session has ended; the control socket said why */
 };
 
-/* All that the server writes and the client reads in its fast path: one cache line, down lane. */
+/*
+ * Does the session last? A line that is written twice in its life, so that a client can look at each call
+ * and finds it in its cache: the line of the indices is written in each round of the server's.
+ */
+struct ixy_down_state {
+	uint32_t state; /* enum ixy_qp_state */
+	uint32_t reserved[15];
+};
+IXY_STATIC_ASSERT(sizeof(struct ixy_down_state) == IXY_CACHE_LINE, "down state size");
+
+/* The indices that the server writes and the client reads: one cache line, down lane. */
 struct ixy_down_index {
 	uint32_t rx_tail;    /* descriptors ever put into the rx ring, modulo 2^32 */
 	uint32_t grant_tail; /* buffer ids ever put into the grant ring */
 	uint32_t tx_head;    /* descriptors ever taken from the tx ring */
 	uint32_t free_head;  /* buffer ids ever taken from the free ring */
-	uint32_t state;      /* enum ixy_qp_state */
+	uint32_t state;      /* the same as struct ixy_down_state's, for clients of version 1.1 */
 	uint32_t doorbell;   /* not 0, and the worker's word not POLLS: ring after publishing */
 	uint32_t reserved[10];
 };

@@ -127,6 +127,7 @@ struct qp {
 	/* control thread only */
 	struct session *session;
 	struct ixy_geometry geometry;
+	uint32_t *shown_state; /* in the down lane: enum ixy_qp_state */
 	void *down_map;
 	const void *up_map;
 	int down_fd, up_fd;

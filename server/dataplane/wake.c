@@ -22,6 +22,7 @@
 #define BULK_INTERVAL_NS  100000u
 #define BULK              16u /* frames between two wake-ups */
 #define ENOUGH            32u /* frames that wait: no reason to wait longer */
+#define NAP_NS            1000000u
 
 /* What an epoll entry stands for: a command (0), or a pointer to one of these in its low bits. */
 #define EVENT_COMMAND  0u
@@ -165,6 +166,22 @@ static void handle(struct worker *w, const struct epoll_event *event)
 		got = read(w->command_fd, &count, sizeof(count));
 		(void)got;
 	}
+}
+
+void wake_promise(struct worker *w)
+{
+	w->promised = true;
+	__atomic_store_n(&w->word->state, IXY_WORKER_POLLS, __ATOMIC_RELAXED);
+}
+
+bool wake_take_back(struct worker *w)
+{
+	if (!w->promised)
+		return false;
+	w->promised = false;
+	w->nap_until_ns = w->now_ns + NAP_NS;
+	__atomic_store_n(&w->word->state, IXY_WORKER_MAY_SLEEP, __ATOMIC_RELAXED);
+	return true;
 }
 
 void worker_sleep(struct worker *w, const struct tables *tables, uint64_t until_ns)

@@ -16,6 +16,17 @@ uint64_t wake_all(struct worker *w, bool busy);
 void wake_send(const struct qp *qp);
 
 /*
+ * wake_promise - an adaptive worker with traffic all the time: clients need no fence from now on
+ *
+ * wake_take_back - ends that, before the worker may sleep; false if nothing was promised
+ *
+ * A client that read POLLS just before wake_take_back may have published what is visible only a little
+ * later. So the worker looks for a while yet, and until nap_until_ns it sleeps no longer than to then.
+ */
+void wake_promise(struct worker *w);
+bool wake_take_back(struct worker *w);
+
+/*
  * worker_sleep - sleeps until a doorbell, a device, a command or @until_ns, whichever is first
  *
  * Returns at once when there is something to do. @tables must not be used afterwards.

@@ -23,6 +23,7 @@
 #define STARVED_NS  1000000u    /* somebody waits for buffers, and giving back need not ring */
 #define PATIENCE_NS 1000000000u /* how long a file waits for a client that does not read */
 #define BLOCKED_NS  200000u     /* a file waits for room in a client's ring, which does not ring */
+#define STEADY_NS   1000000u    /* awake for so long, with work: traffic all the time */
 
 static inline void cpu_relax(void)
 {
@@ -286,14 +287,21 @@ static void idle(struct worker *w, const struct tables *tables, uint64_t wake_du
 	cpu_relax();
 	if (!w->adaptive || w->now_ns - w->idle_since_ns < w->spin_ns)
 		return;
+	if (wake_take_back(w)) {
+		w->idle_since_ns = w->now_ns;
+		return;
+	}
 	due = earlier(ports_due_ns(w), wake_due_ns);
 	due = earlier(due, cross_due_ns(w));
 	if (w->starving)
 		due = earlier(due, w->now_ns + STARVED_NS);
+	if (w->now_ns < w->nap_until_ns)
+		due = earlier(due, w->nap_until_ns);
 	if (due <= w->now_ns)
 		return;
 	worker_sleep(w, tables, due);
-	adapt_spin(w, fast_clock_now(&w->clock) - w->now_ns);
+	w->awake_since_ns = fast_clock_now(&w->clock);
+	adapt_spin(w, w->awake_since_ns - w->now_ns);
 	w->idle_since_ns = 0;
 	w->slept = true;
 }
@@ -330,6 +338,7 @@ void *worker_run(void *argument)
 	uint64_t wake_due;
 
 	pin(w);
+	w->awake_since_ns = fast_clock_now(&w->clock);
 	rcu_register_thread();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
 		const struct tables *tables = rcu_tables(w);
@@ -340,6 +349,9 @@ void *worker_run(void *argument)
 		wake_due = wake_all(w, work != 0);
 		if (work) {
 			w->idle_since_ns = 0;
+			if (w->adaptive && !w->promised &&
+			    w->now_ns - w->awake_since_ns >= STEADY_NS)
+				wake_promise(w);
 		} else {
 			idle(w, tables, wake_due);
 		}

@@ -87,7 +87,10 @@ struct worker {
 	uint64_t idle_since_ns; /* 0: busy in this round */
 	uint64_t spin_ns;       /* how long it looks on when there is nothing, before it sleeps */
 	bool slept;             /* in the round before */
-	bool starving;          /* in this round a client could not be granted what it asked for */
+	bool promised;          /* adaptive: the word is POLLS (wake_promise) */
+	uint64_t awake_since_ns;
+	uint64_t nap_until_ns; /* how long it may sleep at most, until then */
+	bool starving;         /* in this round a client could not be granted what it asked for */
 
 	/* shared with other workers and control; atomic */
 	uint32_t __attribute__((aligned(IXY_CACHE_LINE)))

@@ -65,6 +65,7 @@ struct fake_server {
 	struct ixy_header header;
 	struct ixy_geometry geometry; /* as it stands in the down lane */
 	struct ixy_down_index down_index;
+	struct ixy_down_state down_state;
 };
 
 /* -- what the client maps, with a page without access on either side ------------------------------- */
@@ -242,7 +243,7 @@ static void fake_plan(struct fake_server *s, uint32_t grant_slots)
 	must(lane_layout(&s->geometry, 64, grant_slots, 64, 128, 3) == 0);
 	fake_header(&s->header);
 	memset(&s->down_index, 0, sizeof(s->down_index));
-	s->down_index.state = IXY_QP_OPEN;
+	s->down_state = (struct ixy_down_state){.state = IXY_QP_OPEN};
 	s->bytes[FAKE_HEADER] = 12288;
 	s->bytes[FAKE_POOL] = 64 * 2048;
 	s->bytes[FAKE_DOWN] = s->geometry.down_bytes;
@@ -290,6 +291,8 @@ static void fake_make(struct fake_server *s)
 	fake_write(s->fds[FAKE_DOWN], &s->geometry, sizeof(s->geometry), 0, s->bytes[FAKE_DOWN]);
 	fake_write(s->fds[FAKE_DOWN], &s->down_index, sizeof(s->down_index),
 	           s->geometry.down_index_offset, s->bytes[FAKE_DOWN]);
+	fake_write(s->fds[FAKE_DOWN], &s->down_state, sizeof(s->down_state),
+	           s->geometry.state_offset, s->bytes[FAKE_DOWN]);
 	for (unsigned int i = 0; i < FAKE_MEMFDS; i++)
 		if (s->sealed[i])
 			must(fcntl(s->fds[i], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);

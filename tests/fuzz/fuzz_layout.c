@@ -74,6 +74,7 @@ static void touch_lanes(const struct ixy_geometry *g)
 {
 	const struct part down[] = {
 		{0, sizeof(*g)},
+		{g->state_offset, g->state_offset ? sizeof(struct ixy_down_state) : 0},
 		{g->down_index_offset, sizeof(struct ixy_down_index)},
 		{g->counters_offset, sizeof(struct ixy_down_counters)},
 		{g->rx_offset, (uint64_t)g->rx_slots * sizeof(struct ixy_desc)},
@@ -220,6 +221,7 @@ static void change_something(struct input *in)
 		break;
 	case 3:
 		change_word(in, &fake.down_index, sizeof(fake.down_index), 6);
+		change_word(in, &fake.down_state, sizeof(fake.down_state), 1);
 		break;
 	case 4:
 		change_word(in, &fake.header, sizeof(fake.header), 12);

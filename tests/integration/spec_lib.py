@@ -231,12 +231,12 @@ class Geometry:
     def __init__(self, data):
         (magic, major, _, self.down_bytes, self.up_bytes, self.down_index, self.up_index, self.rx,
          self.rx_slots, self.grant, self.grant_slots, self.tx, self.tx_slots, self.free,
-         self.free_slots, self.counters, _) = struct.unpack("<IHH14I", data)
+         self.free_slots, self.counters, self.state) = struct.unpack("<IHH14I", data)
         check(magic == LANE_MAGIC and major == 1, "magic and version of a lane")
         for slots in self.rx_slots, self.tx_slots, self.free_slots, self.grant_slots or 8:
             check(8 <= slots <= 65536 and slots & (slots - 1) == 0, "slots")
         self.check_parts(self.down_bytes, [
-            (0, 64), (self.down_index, 64), (self.counters, 64), (self.rx, 16 * self.rx_slots),
+            (0, 64), (self.state, 64), (self.down_index, 64), (self.counters, 64), (self.rx, 16 * self.rx_slots),
             (self.grant, 4 * self.grant_slots)])
         self.check_parts(self.up_bytes, [
             (self.up_index, 64), (self.tx, 16 * self.tx_slots), (self.free, 4 * self.free_slots)])
@@ -270,15 +270,18 @@ class Pair:
         self.rings = 0
 
     def seen(self, field):
-        """A word of the down index: 0 rx_tail, 1 grant_tail, 2 tx_head, 3 free_head, 4 state."""
+        """A word of the down index: 0 rx_tail, 1 grant_tail, 2 tx_head, 3 free_head."""
         return self.down[self.g.down_index // 4 + field]
 
     def publish(self, field, value):
         """A word of the up index: 0 rx_head, 1 grant_head, 2 tx_tail, 3 free_tail, 4 wake."""
         self.up[self.g.up_index // 4 + field] = value & U32
 
+    def state(self):
+        return self.down[self.g.state // 4]
+
     def is_open(self):
-        return self.client.is_alive() and self.seen(4) == OPEN
+        return self.client.is_alive() and self.state() == OPEN
 
     def kick(self):
         if self.client.header[self.worker_word] == POLLS:

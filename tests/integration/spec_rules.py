@@ -143,7 +143,7 @@ def break_rule(path, counted, act, options):
         client.control.receive()
     except Ended as end:
         check((end.what, end.code) == ("closed", CAUSE_VIOLATION), end)
-    until(lambda: all(pair.seen(4) == SESSION_CLOSED for pair in client.pairs), "state")
+    until(lambda: all(pair.state() == SESSION_CLOSED for pair in client.pairs), "state")
     client.close()
     after = control.query(1)[0]
     for name in VIOLATIONS:

@@ -233,7 +233,7 @@ round:
 	:: !work && starving -> pipe_write(WORKER, other_doorbell); goto round
 	:: !work && !starving -> goto round
 #else
-	:: !work -> goto round /* not for 50 us yet */
+	:: !work -> goto round /* not for long enough yet */
 #endif
 		:: !work
 		fi;

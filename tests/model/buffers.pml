@@ -223,7 +223,7 @@ round:
 	atomic {
 		if
 		:: work -> goto round
-		:: !work -> goto round /* not for 50 us yet */
+		:: !work -> goto round /* not for long enough yet */
 		:: !work
 		fi;
 		/* worker_sleep */

@@ -167,7 +167,7 @@ round:
 			work = false;
 			deferred = false;
 			goto round
-		:: !work -> /* not for 50 us yet, or the deferred wake-up is due now */
+		:: !work -> /* not for long enough yet, or the deferred wake-up is due now */
 			deferred = false;
 			goto round
 		:: !work

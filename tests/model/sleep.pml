@@ -18,8 +18,11 @@
  *	DRAIN_LATE       the client empties its pipe after W2 instead of before
  *	FORGET_DEFERRED  a wake-up that the rate limit holds back is dropped from the dirty list
  *	NO_DUE           it stays on the list, but does not limit the worker's sleep
+ *	NO_PROMISE_NAP   after a promise the worker sleeps without a limit at once
+ *	SHORT_NAP        the nap ends although stores made under the promise are not visible yet
  *
- * LIVENESS adds the formula at the end; ONLY_UP and ONLY_DOWN leave out one direction.
+ * PROMISE lets the worker say POLLS (wake_promise); it is about the client's direction alone, so it goes with
+ * ONLY_UP. LIVENESS adds the formula at the end; ONLY_UP and ONLY_DOWN leave out one direction.
  */
 #define LOCATIONS  6
 #define PROCESSORS 2
@@ -38,6 +41,7 @@
 
 #define MAY_SLEEP 0
 #define ASLEEP    1
+#define POLLS     2
 
 #define WAKE_RX 1
 #define WAKE_TX 2
@@ -75,7 +79,10 @@ active proctype wire()
 /* K */
 inline kick()
 {
-	atomic {
+	if
+	:: LOAD(WORD) == POLLS
+	:: atomic {
+		LOAD(WORD) != POLLS ->
 #ifndef NO_FENCE_CLIENT
 		FENCE(CLIENT);
 #endif
@@ -83,8 +90,19 @@ inline kick()
 		:: LOAD(WORD) == ASLEEP -> pipe_write(CLIENT, doorbell)
 		:: LOAD(WORD) != ASLEEP
 		fi
-	}
+	   }
+	fi
 }
+
+/*
+ * That so much time has passed that what was stored before it is visible. The one thing that is said about
+ * time here: a store does not stay in a buffer as long as a nap.
+ */
+#ifdef SHORT_NAP
+#define NAP_IS_OVER true
+#else
+#define NAP_IS_OVER (empty(buffer[CLIENT]) && empty(buffer[WORKER]))
+#endif
 
 #define RX_READY (LOAD(RX_TAIL) != client_rx_head)
 #define TX_READY (TX_ROOM(client_tx_tail, LOAD(TX_HEAD)) > 0)
@@ -168,6 +186,7 @@ active proctype worker()
 {
 	byte dirty; /* events that were published since WAKE was looked at */
 	bool work, deferred, skipped;
+	bool promised, napping; /* the word is POLLS; it was until a short time ago */
 
 round:
 	atomic {
@@ -229,10 +248,24 @@ round:
 			work = false;
 			deferred = false;
 			goto round
-		:: !work -> /* not for 50 us yet, or the deferred wake-up is due now */
+#ifdef PROMISE
+		:: work && !promised -> /* it has been awake for a while */
+			work = false;
+			deferred = false;
+			promised = true;
+			STORE(WORKER, WORD, POLLS);
+			goto round
+		:: !work && promised ->
+			deferred = false;
+			promised = false;
+			napping = true;
+			STORE(WORKER, WORD, MAY_SLEEP);
+			goto round
+#endif
+		:: !work -> /* not for long enough yet, or the deferred wake-up is due now */
 			deferred = false;
 			goto round
-		:: !work
+		:: !work && !promised
 		fi;
 		/* worker_sleep */
 		STORE(WORKER, WORD, ASLEEP)
@@ -257,6 +290,9 @@ end_asleep:
 		:: frame /* by its descriptor, or when it is due */
 #ifndef NO_DUE
 		:: deferred && !limited
+#endif
+#ifndef NO_PROMISE_NAP
+		:: napping && NAP_IS_OVER -> napping = false
 #endif
 		fi;
 awake:

@@ -107,6 +107,10 @@ for model in sleep buffers mesh waker; do
 done
 row buffers NO_ANNOUNCE holds -DNO_ANNOUNCE "$SAFETY" -m1500000
 row buffers "liveness" holds -DLIVENESS "$LIVENESS" "-a -f -m500000"
+row sleep "promise" holds "-DPROMISE -DONLY_UP" "$SAFETY" -m1500000
+for mutant in NO_PROMISE_NAP SHORT_NAP NO_FENCE_WORKER NO_FENCE_CLIENT; do
+	row sleep "promise, $mutant" refuted "-DPROMISE -DONLY_UP -D$mutant" "$SHORTEST" ""
+done
 row sleep "liveness, up" holds "-DLIVENESS -DONLY_UP" "$LIVENESS" "-a -f -m500000"
 row sleep "liveness, down" holds "-DLIVENESS -DONLY_DOWN" "$LIVENESS" "-a -f -m500000"
 row sleep "liveness, NO_DUE" refuted "-DLIVENESS -DONLY_DOWN -DNO_DUE" "$LIVENESS" "-a -f -m500000"

@@ -214,6 +214,7 @@ static inline void rig_bind(struct rig *rig, struct rig_client *c, const struct 
 	                            .grant_ring = s->grant_ring,
 	                            .free_ring = (void *)(up + g->free_offset),
 	                            .alive = &c->alive,
+	                            .state = &s->down->state,
 	                            .worker = &c->worker_word,
 	                            .rx_slots = g->rx_slots,
 	                            .tx_slots = g->tx_slots,

@@ -78,7 +78,8 @@ static const struct entry entries[] = {
 	F(ixy_geometry, rx_offset), F(ixy_geometry, rx_slots), F(ixy_geometry, grant_offset),
 	F(ixy_geometry, grant_slots), F(ixy_geometry, tx_offset), F(ixy_geometry, tx_slots),
 	F(ixy_geometry, free_offset), F(ixy_geometry, free_slots),
-	F(ixy_geometry, counters_offset), F(ixy_geometry, reserved),
+	F(ixy_geometry, counters_offset), F(ixy_geometry, state_offset),
+	SHARED_(ixy_down_state), F(ixy_down_state, state), F(ixy_down_state, reserved),
 	SHARED_(ixy_down_index), F(ixy_down_index, rx_tail), F(ixy_down_index, grant_tail),
 	F(ixy_down_index, tx_head), F(ixy_down_index, free_head), F(ixy_down_index, state),
 	F(ixy_down_index, doorbell), F(ixy_down_index, reserved),
@@ -197,7 +198,7 @@ static const struct entry entries[] = {
 	F(ixy_qp, free_tail), F(ixy_qp, free_head_seen), F(ixy_qp, rx_packets),
 	F(ixy_qp, tx_packets), F(ixy_qp, alloc_bufs), F(ixy_qp, free_bufs), F(ixy_qp, regions),
 	F(ixy_qp, client), F(ixy_qp, index), F(ixy_qp, wait_fd), F(ixy_qp, doorbell_fd),
-	F(ixy_qp, armed), F(ixy_qp, waited_packets), F(ixy_qp, waited_ns),
+	F(ixy_qp, armed), F(ixy_qp, waited_packets), F(ixy_qp, waited_ns), F(ixy_qp, state),
 #endif
 };
 /* clang-format on */

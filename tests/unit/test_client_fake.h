@@ -53,6 +53,7 @@ struct fake_session {
 		int wake_fd;
 		unsigned char *down_map, *up_map;
 		struct ixy_down_index *down;
+		struct ixy_down_state *state;
 		const struct ixy_up_index *up;
 	} qps[FAKE_MAX_QPS];
 	unsigned int num_qps;
@@ -153,7 +154,8 @@ static inline void make_qp(struct fake_qp *qp, uint32_t grant_slots)
 	memcpy(qp->down_map, &qp->geometry, sizeof(qp->geometry));
 	qp->down = (void *)(qp->down_map + qp->geometry.down_index_offset);
 	qp->up = (void *)(qp->up_map + qp->geometry.up_index_offset);
-	qp->down->state = IXY_QP_OPEN;
+	qp->state = (void *)(qp->down_map + qp->geometry.state_offset);
+	qp->state->state = IXY_QP_OPEN;
 	qp->fds[3] = eventfd(0, EFD_CLOEXEC);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wake) < 0 || qp->fds[3] < 0)
 		abort();

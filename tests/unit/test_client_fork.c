@@ -43,7 +43,7 @@ static void close_reason_before_the_socket_ends_follows_the_alive_word(void)
 	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
 	CHECK(strstr(why, "stopped") != NULL);
 	fake.session.header->alive = FAKE_ALIVE;
-	fake.session.qps[0].down->state = IXY_QP_CLOSED;
+	fake.session.qps[0].state->state = IXY_QP_CLOSED;
 	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
 	CHECK(strstr(why, "closed the session") != NULL);
 	ixy_detach(client);
@@ -62,7 +62,7 @@ static void close_reason_after_a_kick_has_the_server_s_words(void)
 	message.closed.cause = CLOSE_KICKED;
 	strcpy(message.closed.text, "kicked by root\n");
 	fdpass_send(fake.session.socket, &message, NULL, 0);
-	fake.session.qps[0].down->state = IXY_QP_CLOSED;
+	fake.session.qps[0].state->state = IXY_QP_CLOSED;
 	CHECK_EQ(ixy_close_reason(client, why, sizeof(why)), 0);
 	CHECK(strcmp(why, "kicked by root?") == 0);
 	fake_hang_up(&fake);

@@ -44,6 +44,7 @@ static void setup(uint32_t start)
 		.grant_ring = l.grant,
 		.free_ring = l.free,
 		.alive = &l.alive,
+		.state = &l.down.state,
 		.worker = &l.worker,
 		.rx_slots = SLOTS,
 		.tx_slots = SLOTS,

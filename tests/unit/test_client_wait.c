@@ -71,6 +71,7 @@ static void setup(void)
 		.grant_ring = f.grant,
 		.free_ring = f.free,
 		.alive = &f.alive,
+		.state = &f.down.state,
 		.worker = &f.worker,
 		.alive_value = 3,
 		.rx_slots = SLOTS,

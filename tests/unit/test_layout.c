@@ -63,7 +63,7 @@ static unsigned int interesting(uint64_t right, uint64_t *values)
 		0,          1,          2,          3,          4,           7,
 		8,          9,          12,         15,         16,          31,
 		32,         33,         60,         63,         64,          65,
-		128,        255,        256,        1152,       2047,        2048,
+		128,        255,        256,        1216,       2047,        2048,
 		2049,       4095,       4096,       4097,       6144,        8192,
 		32768,      65535,      65536,      65537,      131072,      0xffffff,
 		0x1000000,  0x1000001,  0x4000000,  0x10000000, 0x10000008,  0x1fffffff,
@@ -88,12 +88,12 @@ static unsigned int interesting(uint64_t right, uint64_t *values)
 /* -- lanes ------------------------------------------------------------------------------------- */
 
 static const struct field geometry_fields[] = {
-	{GEOMETRY(magic)},           {GEOMETRY(abi_major)},   {GEOMETRY(abi_minor)},
-	{GEOMETRY(down_bytes)},      {GEOMETRY(up_bytes)},    {GEOMETRY(down_index_offset)},
-	{GEOMETRY(up_index_offset)}, {GEOMETRY(rx_offset)},   {GEOMETRY(rx_slots)},
-	{GEOMETRY(grant_offset)},    {GEOMETRY(grant_slots)}, {GEOMETRY(tx_offset)},
-	{GEOMETRY(tx_slots)},        {GEOMETRY(free_offset)}, {GEOMETRY(free_slots)},
-	{GEOMETRY(counters_offset)}, {GEOMETRY(reserved)},
+	{GEOMETRY(magic)},           {GEOMETRY(abi_major)},    {GEOMETRY(abi_minor)},
+	{GEOMETRY(down_bytes)},      {GEOMETRY(up_bytes)},     {GEOMETRY(down_index_offset)},
+	{GEOMETRY(up_index_offset)}, {GEOMETRY(rx_offset)},    {GEOMETRY(rx_slots)},
+	{GEOMETRY(grant_offset)},    {GEOMETRY(grant_slots)},  {GEOMETRY(tx_offset)},
+	{GEOMETRY(tx_slots)},        {GEOMETRY(free_offset)},  {GEOMETRY(free_slots)},
+	{GEOMETRY(counters_offset)}, {GEOMETRY(state_offset)},
 };
 
 /* Two lanes in memory: a byte is set where a part lies. Large enough for the largest rings. */
@@ -129,6 +129,7 @@ static bool geometry_is_safe(const struct ixy_geometry *g, uint64_t down, uint64
 	memset(painted[UP], 0, up);
 	return paint(DOWN, down, 0, 64) && paint(DOWN, down, g->down_index_offset, 64) &&
 	       paint(DOWN, down, g->counters_offset, 64) &&
+	       (g->state_offset == 0 || paint(DOWN, down, g->state_offset, 64)) &&
 	       paint(DOWN, down, g->rx_offset, 16ull * g->rx_slots) &&
 	       paint(DOWN, down, g->grant_offset, 4ull * g->grant_slots) &&
 	       paint(UP, up, g->up_index_offset, 64) &&
@@ -180,7 +181,7 @@ static void layout_of_every_size_passes_the_check(void)
 		CHECK_EQ(g.grant_slots, grant);
 		CHECK_EQ(g.tx_slots, counts[i / 4 % 4]);
 		CHECK_EQ(g.free_slots, counts[i / 16 % 4]);
-		CHECK_EQ(g.reserved, 0);
+		CHECK_EQ(g.state_offset, 64);
 	}
 }
 
@@ -190,8 +191,8 @@ static void layout_stagger_moves_the_index_lines(void)
 	for (uint32_t stagger = 0; stagger < 16; stagger++) {
 		struct ixy_geometry g = geometry(64, 64, 64, 64, stagger);
 
-		CHECK_EQ(g.down_index_offset, 64 + stagger * 64);
-		CHECK_EQ(g.up_index_offset, 64 + stagger * 64);
+		CHECK_EQ(g.down_index_offset, 128 + stagger * 64);
+		CHECK_EQ(g.up_index_offset, 128 + stagger * 64);
 		CHECK_EQ(g.counters_offset, g.down_index_offset + 64);
 		CHECK_EQ(g.down_bytes, geometry(64, 64, 64, 64, 0).down_bytes);
 	}
@@ -266,9 +267,12 @@ static void geometry_damage_is_named(void)
 	         "a part of a lane is not aligned to a cache line"},
 		{{GEOMETRY(down_index_offset)}, 0, "two parts of a lane overlap"},
 		{{GEOMETRY(down_index_offset)}, 0xffffffc0, "a part of a lane lies outside of it"},
-		{{GEOMETRY(up_index_offset)}, 1152, "two parts of a lane overlap"},
+		{{GEOMETRY(state_offset)}, 32, "a part of a lane is not aligned to a cache line"},
+		{{GEOMETRY(state_offset)}, 128, "two parts of a lane overlap"},
+		{{GEOMETRY(state_offset)}, 0xffffffc0, "a part of a lane lies outside of it"},
+		{{GEOMETRY(up_index_offset)}, 1216, "two parts of a lane overlap"},
 		{{GEOMETRY(rx_offset)}, 64, "two parts of a lane overlap"},
-		{{GEOMETRY(rx_offset)}, 1153, "a part of a lane is not aligned to a cache line"},
+		{{GEOMETRY(rx_offset)}, 1217, "a part of a lane is not aligned to a cache line"},
 		{{GEOMETRY(rx_slots)}, 0, "a ring's slot count is not a power of two in range"},
 		{{GEOMETRY(rx_slots)}, 4, "a ring's slot count is not a power of two in range"},
 		{{GEOMETRY(rx_slots)}, 24, "a ring's slot count is not a power of two in range"},
@@ -277,15 +281,15 @@ static void geometry_damage_is_named(void)
 	         "a ring's slot count is not a power of two in range"},
 		{{GEOMETRY(rx_slots)}, 2048, "a part of a lane lies outside of it"},
 		{{GEOMETRY(grant_offset)}, 0xffffff00, "a part of a lane lies outside of it"},
-		{{GEOMETRY(grant_offset)}, 1152, "two parts of a lane overlap"},
+		{{GEOMETRY(grant_offset)}, 1216, "two parts of a lane overlap"},
 		{{GEOMETRY(grant_slots)},
 	         0x40000000,
 	         "a ring's slot count is not a power of two in range"},
 		{{GEOMETRY(tx_offset)}, 0xfffffc00, "a part of a lane lies outside of it"},
 		{{GEOMETRY(tx_slots)}, 7, "a ring's slot count is not a power of two in range"},
-		{{GEOMETRY(free_offset)}, 1152, "two parts of a lane overlap"},
+		{{GEOMETRY(free_offset)}, 1216, "two parts of a lane overlap"},
 		{{GEOMETRY(free_slots)}, 0, "a ring's slot count is not a power of two in range"},
-		{{GEOMETRY(counters_offset)}, 64, "two parts of a lane overlap"},
+		{{GEOMETRY(counters_offset)}, 128, "two parts of a lane overlap"},
 		{{GEOMETRY(counters_offset)}, 0x80000000, "a part of a lane lies outside of it"},
 	};
 	const struct ixy_geometry base = geometry(64, 64, 64, 64, 0);
@@ -322,7 +326,16 @@ static void geometry_later_minor_version_passes(void)
 	struct ixy_geometry g = geometry(64, 64, 64, 64, 0);
 
 	g.abi_minor = IXY_ABI_MINOR + 1;
-	g.reserved = 0xdeadbeef;
+	CHECK(lane_check(&g, g.down_bytes, g.up_bytes) == NULL);
+}
+
+/* Before 1.2 there was no line for the state. */
+static void geometry_earlier_minor_version_passes(void)
+{
+	struct ixy_geometry g = geometry(64, 64, 64, 64, 0);
+
+	g.abi_minor = 1;
+	g.state_offset = 0;
 	CHECK(lane_check(&g, g.down_bytes, g.up_bytes) == NULL);
 }
 
@@ -674,6 +687,7 @@ int main(void)
 	RUN(geometry_damage_is_named);
 	RUN(geometry_other_memfd_size_is_refused);
 	RUN(geometry_later_minor_version_passes);
+	RUN(geometry_earlier_minor_version_passes);
 	RUN(geometry_random_changes_are_refused_or_safe);
 	RUN(header_one_field_changed_is_refused_or_safe);
 	RUN(header_full_tables_pass_and_one_more_does_not);

@@ -228,6 +228,7 @@ static void pair_init_client(struct pair *p, struct ixy_up_index *up)
 	qp->tx_ring = (struct ixy_desc *)(void *)(p->up_lane + g->tx_offset);
 	qp->free_ring = (uint32_t *)(void *)(p->up_lane + g->free_offset);
 	qp->alive = &p->alive;
+	qp->state = &p->down->state;
 	qp->worker = &p->worker;
 	qp->rx_slots = g->rx_slots;
 	qp->tx_slots = g->tx_slots;
