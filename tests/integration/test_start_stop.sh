@@ -156,9 +156,29 @@ for program in "$SERVER" "$IXYCTL" "$DUMP" "$EXAMPLES"/ixy-{hello,fwd,pktgen,ech
 	[ "$(wc -l <<<"$help")" -le 25 ] || fail "$name --help does not fit a screen of 25 lines"
 	[ "$(wc -L <<<"$help")" -le 100 ] || fail "$name --help has lines of more than 100 columns"
 	grep -q "^example: $name" <<<"$help" || fail "$name --help shows no example"
+	# on standard error, so that whoever reads the output of a pipe is not given a help text for frames
+	out=$(expect_fail "help|usage" "$program" --nonsense) || fail "$name --nonsense: $out"
+	[ -z "$("$program" --nonsense 2>/dev/null)" ] || fail "$name --nonsense speaks on standard output"
+done
+for words in "ixy-pktgen main" "ixy-echo main p0" "ixy-fwd main p0"; do
+	expect_fail "^usage: ${words%% *}" "$EXAMPLES"/$words
 done
 version=$(sed -n 's/^#define IXY_VERSION_STRING "\(.*\)"/\1/p' "$IXY_SOURCE_DIR/include/ixy/version.h")
 for program in "$SERVER" "$IXYCTL" "$DUMP"; do
 	"$program" --version | grep -qF "$version" || fail "$(basename "$program") --version is wrong"
 done
-ok "every program's --help fits a screen and shows an example"
+ok "every program's --help fits a screen and shows an example; unknown options are refused"
+
+# -- options of ixyctl that a command would ignore ------------------------------------------------------------
+start_server --name main "${P[@]}"
+for words in "list --json" "show ports --json" "show clients --json" "doctor --json" \
+	"show pool --verify --json" "list --verify" "show clients --verify" "stats --verify" \
+	"list --interval 2" "show pool --interval 2"; do
+	expect_fail "$(sed 's/.*\(--[a-z]*\).*/\1/' <<<"$words")" ctl $words
+	[ -z "$(ctl $words 2>/dev/null)" ] || fail "ixyctl $words refuses, and answers"
+done
+for words in "stats --json --interval 0" "show pool --json" "show pool --verify" "stats --interval 0"; do
+	expect_ok ctl $words
+done
+end TERM "$SERVER_PID"
+ok "ixyctl refuses options that the command would ignore"
