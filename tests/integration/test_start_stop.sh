@@ -169,6 +169,26 @@ for program in "$SERVER" "$IXYCTL" "$DUMP"; do
 done
 ok "every program's --help fits a screen and shows an example; unknown options are refused"
 
+# -- options of ports: --help, the table in server/driver/README.md, and what the server takes ---------------
+documented=$(awk -F'|' '/^## / { on = /^## Options/ } !on { next }
+	$2 ~ /`/ { split($2, word, /[`:]/); driver = word[2] }
+	match($3, /`[a-z]+=/) { print driver, substr($3, RSTART + 1, RLENGTH - 2) }' \
+	"$IXY_SOURCE_DIR/server/driver/README.md" | sort)
+in_help=$("$SERVER" --help | sed '1,/^drivers:/d' | grep -o '^  [a-z]*:.*' | while IFS=: read -r name rest; do
+	grep -o '[a-z]*=' <<<"$rest" | sed "s/^/${name// /} /; s/=//"
+done | sort)
+expect_equal "the table of options" "$documented" "$in_help"
+[ "$(wc -l <<<"$documented")" -ge 20 ] || fail "too few options were found: $documented"
+while read -r driver key; do
+	[ "$driver" != pci ] || continue # which options it has depends on the card
+	arg=
+	[ "$driver" = null ] || arg=there-is-none,
+	refused=$("$SERVER" --check --name main --port "p=$driver:$arg$key=~" "${SMALL[@]}" 2>&1) || true
+	grep -Eq 'port p: ' <<<"$refused" || fail "$driver: $key=~ is not refused as an option: $refused"
+	! grep -q 'has no option' <<<"$refused" || fail "$driver has no option $key"
+done <<<"$documented"
+ok "--help and the documents name the options that ports have"
+
 # -- options of ixyctl that a command would ignore ------------------------------------------------------------
 start_server --name main "${P[@]}"
 for words in "list --json" "show ports --json" "show clients --json" "doctor --json" \
