@@ -7,7 +7,7 @@ set -eu
 # shellcheck source=tests/lib.sh
 . "${IXY_SOURCE_DIR:-$(dirname "$0")/../..}/tests/lib.sh"
 need_root
-need_commands cmake unshare mount mountpoint getent useradd systemd-sysusers
+need_commands cmake unshare mount mountpoint getent useradd systemd-sysusers systemd-analyze
 
 if [ -z "${IXY_INSIDE:-}" ]; then
 	unshare --mount true 2>/dev/null || skip "mount namespaces are not permitted"
@@ -94,6 +94,13 @@ mount --bind /dev/null "$(command -v useradd)"
 ! install_into "" /usr/local || fail "an install that could not make the user succeeds"
 grep -q 'could not be made.*useradd' "$TEST_DIR/install.out" || fail "$(cat "$TEST_DIR/install.out")"
 ok "without either: the install fails, and says what to do"
+
+# -- the unit in server/README.md -----------------------------------------------------------------------------
+sed -n '/^```ini$/,/^```$/p' "$IXY_SOURCE_DIR/server/README.md" | sed '1d;$d' >"$TEST_DIR/ixy-main.service"
+grep -q '^Type=notify$' "$TEST_DIR/ixy-main.service" || fail "server/README.md has no unit"
+out=$(systemd-analyze verify --man=no "$TEST_DIR/ixy-main.service" 2>&1) || fail "the unit in server/README.md: $out"
+[ -z "$out" ] || fail "the unit in server/README.md: $out"
+ok "systemd finds nothing wrong with the unit in server/README.md"
 
 # -- and the server becomes it ---------------------------------------------------------------------------------
 mv "$TEST_DIR/with-user" /etc/passwd

@@ -115,6 +115,20 @@ grep -Eqi 'warning.*page' "$TEST_DIR/server.log" || fail "no warning about ordin
 end TERM "$SERVER_PID"
 ok "ordinary pages work, with a warning"
 
+# -- a service manager waits for it -----------------------------------------------------------------------------
+start manager python3 -c 'if True:
+	import os, socket, sys
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.bind(sys.argv[1])
+	os.chmod(sys.argv[1], 0o777)
+	print("waits", flush=True)
+	print(s.recv(100).decode(), flush=True)' "$TEST_DIR/notify"
+log_says 20 manager '^waits$'
+NOTIFY_SOCKET=$TEST_DIR/notify start_server --name main "${P[@]}"
+log_says 20 manager '^READY=1$'
+end TERM "$SERVER_PID"
+ok "NOTIFY_SOCKET is told once clients can attach"
+
 # -- --check touches nothing ----------------------------------------------------------------------------------
 rmdir "$IXY_SOCKET_DIR"
 out=$("$SERVER" --check --name main "${P[@]}" --socket-dir "$IXY_SOCKET_DIR" 2>&1)
