@@ -151,6 +151,20 @@ if [ "$(id -u)" = 0 ]; then
 	end TERM "$SERVER_PID"
 	ok "--socket-mode decides who may connect"
 
+	# a container's namespaces: whichever side cannot see the other's processes
+	namespaces=(unshare --pid --fork --kill-child --mount-proc --net --ipc)
+	if "${namespaces[@]}" true 2>/dev/null; then
+		start_server --name main "${P[@]}"
+		expect_ok "${namespaces[@]}" timeout 20 "$DUMP" -n main -c 3
+		end TERM "$SERVER_PID"
+		start inside "${namespaces[@]}" "$SERVER" --socket-dir "$IXY_SOCKET_DIR" --name main "${P[@]}"
+		log_says 20 inside ready
+		expect_ok timeout 20 "$DUMP" -n main -c 3
+		expect_ok ctl show pool --verify
+		end KILL "$LAST_PID"
+		ok "client or server in pid, network and IPC namespaces of its own"
+	fi
+
 	# a user's own server, in a directory of its own
 	install -d -m 700 -o 61001 -g 61001 "$TEST_DIR/runtime"
 	start user-server "${AS_A[@]}" env XDG_RUNTIME_DIR="$TEST_DIR/runtime" \
