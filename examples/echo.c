@@ -107,14 +107,14 @@ int main(int argc, char **argv)
 	static struct echo_host host;
 	struct ixy_client *client;
 	char why[512];
-	int option;
+	int asked = argc == 2 && strcmp(argv[1], "--help") == 0, option = -1;
 
-	while ((option = getopt(argc, argv, "a:m:-")) == 'a' || option == 'm')
+	while (!asked && ((option = getopt(argc, argv, "a:m:")) == 'a' || option == 'm'))
 		if (option == 'a' ? add_address(&host, optarg) : set_mac(&host, optarg))
 			return 2;
 	if (option != -1 || argc - optind != 2 || host.num_ip4 + host.num_ip6 == 0) {
-		fputs(usage, option == '-' ? stdout : stderr);
-		return option == '-' ? 0 : 2;
+		fputs(usage, asked ? stdout : stderr);
+		return asked ? 0 : 2;
 	}
 	opts.ports = (const char *const *)&argv[optind + 1];
 	opts.num_ports = 1;

@@ -109,17 +109,16 @@ int main(int argc, char **argv)
 	struct forwarder f = {.quiet = 0};
 	struct ixy_client *client;
 	char why[256];
-	int option;
+	int asked = argc == 2 && strcmp(argv[1], "--help") == 0, option = -1;
 
-	/* '-' catches --help */
-	while ((option = getopt(argc, argv, "qr-")) == 'q' || option == 'r')
+	while (!asked && ((option = getopt(argc, argv, "qr")) == 'q' || option == 'r'))
 		if (option == 'q')
 			f.quiet = 1;
 		else
 			mode = IXY_MODE_READONLY;
 	if (option != -1 || argc - optind != 3) {
-		fputs(usage, option == '-' ? stdout : stderr);
-		return option == '-' ? 0 : 2;
+		fputs(usage, asked ? stdout : stderr);
+		return asked ? 0 : 2;
 	}
 	if (attach(argv[optind], argv + optind + 1, mode, &client) < 0)
 		return 1;

@@ -131,8 +131,10 @@ int main(int argc, char **argv)
 	char why[512];
 
 	if (argc < 3 || argc > 5 || argv[1][0] == '-') {
-		fputs(usage, argc == 2 ? stdout : stderr);
-		return argc == 2 ? 0 : 2;
+		int asked = argc == 2 && strcmp(argv[1], "--help") == 0;
+
+		fputs(usage, asked ? stdout : stderr);
+		return asked ? 0 : 2;
 	}
 	opts.ports = no_ports;
 	opts.alloc_bufs = 1024;

@@ -6,7 +6,7 @@
  * by SCM_RIGHTS, as many as message_num_fds() says, no more and no fewer.
  *
  *   client                                  server
- *     HELLO (magic, version range)    ->
+ *     HELLO (magic, versions)         ->
  *                                     <-    WELCOME (version, server)  or  REFUSED
  *   to attach:
  *     ATTACH (mode, role, sizes)      ->

@@ -10,7 +10,7 @@
 struct ctl_options {
 	const char *dir;    /* NULL: wherever clients look */
 	const char *server; /* NULL: the only one */
-	bool json, verify;
+	bool json, verify, has_interval;
 	double interval_s; /* between the two samples of stats */
 };
 

@@ -82,6 +82,25 @@ static int run_show(const struct ctl_options *options, const char *what)
 	return complain("show wants one of ports, clients and pool");
 }
 
+/* Why an option that was given would be ignored, or NULL: who gives it expects it to do something. */
+static const char *misplaced_option(const struct ctl_options *options, char *const *words,
+                                    int num_words)
+{
+	bool is_stats = num_words == 1 && strcmp(words[0], "stats") == 0;
+	bool is_pool =
+		num_words == 2 && strcmp(words[0], "show") == 0 && strcmp(words[1], "pool") == 0;
+
+	if (options->verify && !is_pool)
+		return "--verify is for \"show pool\" alone";
+	if (options->json && !is_pool && !is_stats)
+		return "--json is for \"stats\" and \"show pool\" alone";
+	if (options->json && options->verify)
+		return "--verify has no --json: its exit status says whether all agrees";
+	if (options->has_interval && !is_stats)
+		return "--interval is for \"stats\" alone";
+	return NULL;
+}
+
 /* @words: the command and what follows it, NULL-terminated. */
 static int run_command(const struct ctl_options *options, char *const *words, int num_words)
 {
@@ -90,8 +109,13 @@ static int run_command(const struct ctl_options *options, char *const *words, in
 		int (*run)(const struct ctl_options *options);
 	} plain[] = {{"list", ctl_list}, {"stats", ctl_stats}, {"doctor", ctl_doctor}};
 
+	const char *wrong;
+
 	if (num_words == 0)
 		return complain("no command");
+	wrong = misplaced_option(options, words, num_words);
+	if (wrong)
+		return complain(wrong);
 	if (num_words == 2 && strcmp(words[0], "kick") == 0)
 		return run_kick(options, words[1]);
 	if (num_words <= 2 && strcmp(words[0], "show") == 0)
@@ -106,6 +130,7 @@ static int parse_interval(struct ctl_options *options, const char *text)
 {
 	char *end;
 
+	options->has_interval = true;
 	options->interval_s = strtod(text, &end);
 	if (end == text || *end || !(options->interval_s >= 0 && options->interval_s <= 86400))
 		return complain("--interval wants a number of seconds");

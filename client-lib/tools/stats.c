@@ -26,8 +26,9 @@ struct counted {
 };
 
 static const bool port_drops[PORT_NUM_COUNTERS] = {
-	[PORT_RX_NO_TAKER] = true, [PORT_RX_NO_BUFFER] = true, [PORT_RX_TOO_LONG] = true,
-	[PORT_RX_BAD] = true,      [PORT_TX_DROPPED] = true,   [PORT_TX_BAD] = true,
+	[PORT_RX_NO_TAKER] = true,   [PORT_RX_NO_BUFFER] = true, [PORT_RX_TOO_LONG] = true,
+	[PORT_RX_BAD] = true,        [PORT_TX_DROPPED] = true,   [PORT_TX_BAD] = true,
+	[PORT_RX_CROSS_FULL] = true,
 };
 
 static const bool client_drops[CLIENT_NUM_COUNTERS] = {
@@ -37,9 +38,9 @@ static const bool client_drops[CLIENT_NUM_COUNTERS] = {
 	[CLIENT_TX_DROPPED] = true,
 };
 
-/* all from here on are about clients that broke a rule */
+/* those about clients that broke a rule */
 static const bool server_drops[SERVER_NUM_COUNTERS] = {
-	[SERVER_BAD_MESSAGE... SERVER_CROSSED] = true,
+	[SERVER_BAD_MESSAGE... SERVER_TAINTED] = true,
 };
 
 /* -- samples ------------------------------------------------------------------------------------- */

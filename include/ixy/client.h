@@ -19,14 +19,21 @@
  * are negative errno values. Programs need no privilege beyond access to the server's socket.
  *
  * Threads: ixy_attach and ixy_detach of different clients may run at once. The functions that take
- * a struct ixy_qp may be called by one thread at a time per queue pair. Those that take a struct
- * ixy_client may be called by any thread, but not while ixy_detach runs.
+ * a struct ixy_qp (also ixy_stats and the three for event loops) may be called by one thread at a time
+ * per queue pair. Those that take a struct ixy_client may be called by any thread, but not while
+ * ixy_detach runs. None may be called by a signal handler that can interrupt another one.
  *
  * fork: the client belongs to the process that attached. In a child, calls on an inherited client
- * return -ENOTCONN and touch nothing of the parent's; the child may ixy_detach it to free memory,
- * and may attach on its own. Packets that the parent held read as zeros. A child that lives on does
- * not keep a dead parent's session alive. This holds for fork(), not for a bare clone system call,
- * which runs no handlers: such a child must not touch an inherited client.
+ * touch nothing of the parent's: those that move packets or wait return -ENOTCONN, as does
+ * ixy_port_info; ixy_port_index returns -ENODEV, ixy_wait_fd -1, ixy_stats what this side had counted,
+ * and ixy_close_reason says that this is a fork. The child may ixy_detach it to free memory, and may
+ * attach on its own. Packets that the parent held read as zeros. A child that lives on does not keep a
+ * dead parent's session alive. This holds for fork(), not for a bare clone system call, which runs no
+ * handlers: such a child must not touch an inherited client.
+ *
+ * The end of a session (the server stops or dies, closes it for a broken rule, or is told to by
+ * "ixyctl kick"): from then on the calls that move packets or wait return -ENOTCONN, ixy_close_reason
+ * says why, and what is left to do is ixy_detach. Nothing is attached again by itself.
  */
 #ifndef IXY_CLIENT_H
 #define IXY_CLIENT_H
@@ -44,7 +51,7 @@ extern "C" {
 
 struct ixy_client;
 
-#define IXY_PER_WORKER 0xffffffffu
+#define IXY_PER_WORKER 0xffffffffu /* for ixy_attach_opts.num_queue_pairs */
 
 enum ixy_mode {
 	IXY_MODE_SHARED = 0,   /* maps the pool read-write: may change frames in place, allocate */
@@ -61,36 +68,53 @@ enum ixy_role {
  * The struct grows at its end; `size` says how much of it the caller knows.
  */
 struct ixy_attach_opts {
-	size_t size;             /* sizeof(struct ixy_attach_opts) */
-	const char *client_name; /* shown by ixyctl; default: the program's name */
+	size_t size; /* sizeof(struct ixy_attach_opts) */
+
+	/*
+	 * Shown by ixyctl: 1 to 31 printable ASCII characters without space and '/'. NULL: the
+	 * program's name.
+	 */
+	const char *client_name;
 	enum ixy_mode mode;
 	enum ixy_role role;
 
-	/* ports to receive from, by name; NULL: all. num_ports 0 with ports not NULL: none. */
+	/*
+	 * Ports to receive from, by name, at most 16; NULL: all. num_ports 0 with ports not NULL: none.
+	 * A member may send to every port of the server, whatever stands here.
+	 */
 	const char *const *ports;
 	unsigned int num_ports;
 
 	/*
-	 * One for each thread; default 1, at most 32. With IXY_PER_WORKER as many as the server has
-	 * workers, pair w in worker w's column: nothing that stays in it crosses between the server's
-	 * threads. ixy_num_queue_pairs() tells how many there are.
+	 * One for each thread; 0: 1; at most 32; a monitor has one. With IXY_PER_WORKER as many as the
+	 * server has workers, pair w in worker w's column: nothing that stays in it crosses between the
+	 * server's threads. ixy_num_queue_pairs() tells how many there are.
 	 */
 	unsigned int num_queue_pairs;
 
-	/* per queue pair; powers of two; 0: the server's default */
+	/* per queue pair; powers of two, 8 to 65536; 0: 1024 */
 	unsigned int rx_slots;
 	unsigned int tx_slots;
 
-	unsigned int min_bufs;   /* buffers guaranteed to each queue pair; 0: server's default */
-	unsigned int max_bufs;   /* the most it may ever hold, rounded up to a power of two */
-	unsigned int alloc_bufs; /* kept ready for ixy_alloc_batch; 0: none */
+	/*
+	 * Buffers of each queue pair, at most 65536. min_bufs are guaranteed to it, as long as the session
+	 * lives (0: 64 + alloc_bufs); of what is free beyond all minimums it may hold a share, up to
+	 * max_bufs in all (0: 4096; rounded up to min_bufs and to a power of two).
+	 */
+	unsigned int min_bufs;
+	unsigned int max_bufs;
+	/* empty ones kept ready for ixy_alloc_batch, at most 8192; readonly clients: 0 */
+	unsigned int alloc_bufs;
 
-	unsigned int snap_len;   /* monitors: bytes of each frame wanted; 0: all */
+	unsigned int snap_len;   /* monitors: bytes of each frame wanted; 0: all; members: 0 */
 	unsigned int timestamps; /* not 0: members get receive timestamps too; monitors always do */
-	const char *socket_dir;  /* default: $IXY_SOCKET_DIR, else where the server is found */
+	const char *socket_dir;  /* NULL: $IXY_SOCKET_DIR, else where the server is found */
 	unsigned int timeout_ms; /* for the whole attach; 0: 5000 */
 
-	/* where to put an explanation when ixy_attach fails; may be NULL */
+	/*
+	 * Where to put an explanation when ixy_attach fails, terminated, cut to error_bytes; 768 hold
+	 * all. May be NULL. Untouched on success.
+	 */
 	char *error;
 	size_t error_bytes;
 };
@@ -106,8 +130,8 @@ struct ixy_port_info {
 	size_t size; /* in: sizeof(struct ixy_port_info) */
 	char name[IXY_NAME_BYTES];
 	char driver[IXY_NAME_BYTES];
-	uint8_t mac[6];
-	uint16_t link_up;
+	uint8_t mac[6];   /* zeros: the port has none */
+	uint16_t link_up; /* 1 or 0 */
 	unsigned int num_queues;
 	unsigned int max_frame_bytes; /* longest frame it can send, without FCS */
 	uint64_t speed_mbps;          /* 0: unknown */
@@ -115,7 +139,7 @@ struct ixy_port_info {
 
 struct ixy_stats {
 	size_t size; /* in: sizeof(struct ixy_stats) */
-	/* counted here */
+	/* counted here: frames received and sent, buffers allocated and freed */
 	uint64_t rx_packets, tx_packets, alloc_bufs, free_bufs;
 	/* counted by the server, by reason; struct ixy_down_counters has the meanings */
 	uint64_t rx_dropped_ring, rx_dropped_held, rx_dropped_pool, tx_dropped;
@@ -125,20 +149,26 @@ struct ixy_stats {
  * ixy_attach - attaches to the server called @name (or, if it has a '/', at that socket)
  *
  * The name is looked for in opts->socket_dir, else $IXY_SOCKET_DIR, else $XDG_RUNTIME_DIR/ixy, then
- * /run/ixy. @opts may be NULL. Blocks until the server answered, at most timeout_ms. On success
- * *@client is to be given to ixy_detach.
+ * /run/ixy. @opts may be NULL: a shared member of all ports with one queue pair. Nothing that @opts
+ * points to is kept. Blocks until the server answered, at most timeout_ms; signals do not end that.
+ * On success *@client is to be given to ixy_detach; on failure it is NULL. Any thread may call it.
  *
  * Returns 0 or a negative errno; opts->error then has a sentence for a person:
  *   -ENOENT        no socket of that name
  *   -ECONNREFUSED  a socket, but no server behind it, or one that went away before it answered
- *   -EACCES        no permission to connect, or refused by the server's policy
+ *   -EACCES        no permission to connect, or kicked out meanwhile
  *   -EPROTO        what answered does not speak this protocol, or an incompatible version of it
  *   -ENODEV        a port in opts->ports does not exist
- *   -ENOBUFS       the guaranteed buffers cannot be promised
- *   -EINVAL        a bad option
- *   -EUSERS        the server has as many clients (in all, or of this user) as it takes
+ *   -ENOBUFS       the guaranteed buffers cannot be promised, or there is no memory left for rings of
+ *                  this size (in all, or for this user)
+ *   -EINVAL        an option out of range, or that does not go with another; no possible server's name
+ *   -EUSERS        the server has as many clients, readonly queue pairs or monitors of a port (in all,
+ *                  or of this user) as it takes
+ *   -EPERM         the server cannot seal the memory that it shares with this client
  *   -ETIMEDOUT     no answer in time
- *   -ENOMEM, -EMFILE  out of memory, or of file descriptors (five per queue pair while attaching)
+ *   -ENOMEM, -EMFILE  here or in the server: out of memory, or of file descriptors (five per queue pair
+ *                  while attaching)
+ *   others         what a system call said
  */
 int ixy_attach(const char *name, const struct ixy_attach_opts *opts, struct ixy_client **client);
 
@@ -146,12 +176,13 @@ int ixy_attach(const char *name, const struct ixy_attach_opts *opts, struct ixy_
  * ixy_detach - ends the session and frees @client; NULL is allowed
  *
  * All buffers that the client still holds return to the server; frames accepted by ixy_tx_batch
- * before are sent if the server takes them within a second. No other thread may be using a queue
- * pair of this client. The mappings are gone afterwards.
+ * before are sent if the server takes them within a second. Blocks for that second at most, and for
+ * one more at most until the server has all buffers back. No other thread may be using this client.
+ * Its queue pairs and all pointers to packets are gone afterwards.
  */
 void ixy_detach(struct ixy_client *client);
 
-/* ixy_num_queue_pairs - how many queue pairs the client has */
+/* ixy_num_queue_pairs - how many queue pairs the client has; the same all its life */
 unsigned int ixy_num_queue_pairs(const struct ixy_client *client);
 
 /*
@@ -163,13 +194,18 @@ unsigned int ixy_num_queue_pairs(const struct ixy_client *client);
  */
 struct ixy_qp *ixy_queue_pair(struct ixy_client *client, unsigned int index);
 
-/* ixy_port_index - the number of the port called @name for ixy_desc.port, or -ENODEV */
+/*
+ * ixy_port_index - the number of the port called @name for ixy_desc.port, or -ENODEV
+ *
+ * Numbers and names stay the same all through a session.
+ */
 int ixy_port_index(const struct ixy_client *client, const char *name);
 
 /*
  * ixy_port_info - describes port @index into *@info (set info->size before)
  *
- * Returns 0, -ENODEV beyond the last port, -EINVAL for a bad size, -ENOTCONN without a server.
+ * Returns 0, -ENODEV beyond the last port, -EINVAL for a bad size, -ENOTCONN without a server. Asks
+ * nobody, and does not block: the server looks at the link once a second.
  */
 int ixy_port_info(const struct ixy_client *client, unsigned int index, struct ixy_port_info *info);
 
@@ -198,19 +234,26 @@ int ixy_wait(struct ixy_qp *qp, unsigned int events, int timeout_ms);
  * Poll ixy_wait_fd() for reading after ixy_wait_arm() returned 0; when it is readable, or before
  * working for another reason, call ixy_wait_disarm(). The descriptor belongs to the library.
  * ixy_wait_arm returns the events that are true already (then do not sleep), 0 when armed,
- * -ENOTCONN or -EINVAL as above. The descriptor is readable for ever once the server is gone.
+ * -ENOTCONN or -EINVAL as above. The descriptor is readable for ever once the server is gone, or closed
+ * the session. None of the three blocks.
  */
 int ixy_wait_fd(const struct ixy_qp *qp);
 int ixy_wait_arm(struct ixy_qp *qp, unsigned int events);
 void ixy_wait_disarm(struct ixy_qp *qp);
 
-/* ixy_stats - counters of one queue pair since attach; returns 0 or -EINVAL (size) */
+/*
+ * ixy_stats - counters of one queue pair since attach (set stats->size before)
+ *
+ * Returns 0, or -EINVAL for a bad size. Works after the end of the session as well. For the pair's own
+ * thread, since what it counts is not atomic.
+ */
 int ixy_stats(const struct ixy_qp *qp, struct ixy_stats *stats);
 
 /*
  * ixy_close_reason - why the session ended, as a sentence, after a call returned -ENOTCONN
  *
- * Returns 0, or -EAGAIN while the session is open. Does not block.
+ * Returns 0, or -EAGAIN while the session is open (@text is then untouched). @text is terminated, cut
+ * to @text_bytes; 256 hold every reason. Does not block.
  */
 int ixy_close_reason(struct ixy_client *client, char *text, size_t text_bytes);
 

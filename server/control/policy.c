@@ -13,7 +13,7 @@
 #include "shm/lane.h"
 
 #define DEFAULT_SLOTS  1024
-#define DEFAULT_MIN    64 /* a burst in the ring and one in the client's hands */
+#define DEFAULT_MIN    64 /* one burst of the server's */
 #define DEFAULT_MAX    4096
 #define MAX_LANE_BYTES (512u << 20) /* of all clients together */
 #define MAX_ALLOC      8192

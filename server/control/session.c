@@ -32,7 +32,7 @@
 #endif
 
 #define LOG_LINES          10           /* a second; what clients cause must not fill a disk */
-#define HANDSHAKE_NS       10000000000u /* from connecting to READY */
+#define HANDSHAKE_NS       10000000000u /* from connecting to the first request */
 #define MAX_UNATTACHED     32  /* connections of one user that are not, or not yet, attached */
 #define MAX_UNATTACHED_ALL 512 /* of all users */
 

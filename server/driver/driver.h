@@ -1,8 +1,9 @@
 /*
  * driver.h - what a port driver is: a const struct of operations over ports and their queues
  *
- * open and close run on the main thread, before the workers start and after they ended. All other
- * operations run on the worker that owns the queue; they never block, allocate or log.
+ * resolve, prepare, check, open and close run on the main thread, before the workers start and after they
+ * ended; tick runs on the control thread, and may log. All other operations run on the worker that owns the
+ * queue; they never block, allocate or log.
  */
 #ifndef DRIVER_DRIVER_H
 #define DRIVER_DRIVER_H

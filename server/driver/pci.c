@@ -38,7 +38,8 @@ static const struct driver *resolve(const struct port_config *config, struct err
 
 const struct driver pci_driver = {
 	.name = "pci",
-	.usage = "pci:ADDRESS[,queues=N,desc=N,access=auto|vfio|sysfs,force=0|1,promisc=0|1]",
+	.usage =
+		"pci:ADDRESS[,queues=N,desc=N,access=auto|vfio|sysfs,force=0|1,promisc=0|1,mac=MAC]",
 	.takes_arg = true,
 	.resolve = resolve,
 };

@@ -104,7 +104,8 @@ CC=$(sed -n 's/^CMAKE_C_COMPILER:[^=]*=//p' "$IXY_BUILD_DIR/CMakeCache.txt")
 
 start_server --name main --port p0=null:rate=1000 --bufs 1024 --hugepages none
 
-# builds_and_runs WHAT COMPILER... - compiles to ./program, runs it
+# builds_and_runs WHAT COMPILER... - compiles to ./program, runs it; with LD_LIBRARY_PATH, as README.md has it
+# for a prefix of one's own. What it has for /usr/local is tried by test_install_user.sh.
 builds_and_runs() {
 	local what=$1 out
 	shift

@@ -1,13 +1,13 @@
 #!/bin/bash
 # test_install_user.sh - an install makes the system user ixy where it is one into the machine, and
-# nowhere else; the installed server becomes this user
+# nowhere else; the installed server becomes this user; README.md's own commands install, build and uninstall
 #
 # Runs in a mount namespace with an /etc and a /usr/local of its own: the machine's users stay as they are.
 set -eu
 # shellcheck source=tests/lib.sh
 . "${IXY_SOURCE_DIR:-$(dirname "$0")/../..}/tests/lib.sh"
 need_root
-need_commands cmake unshare mount mountpoint getent useradd systemd-sysusers
+need_commands cmake unshare mount mountpoint getent useradd systemd-sysusers systemd-analyze
 
 if [ -z "${IXY_INSIDE:-}" ]; then
 	unshare --mount true 2>/dev/null || skip "mount namespaces are not permitted"
@@ -19,11 +19,12 @@ if [ -z "${IXY_INSIDE:-}" ]; then
 fi
 
 # -- an /etc and a /usr/local of its own ----------------------------------------------------------------
-mkdir "$TEST_DIR"/{etc,local,log}
+mkdir "$TEST_DIR"/{etc,local,log,ldconfig}
 cp -a /etc/. "$TEST_DIR/etc/"
 mount --bind "$TEST_DIR/etc" /etc
 mount --bind "$TEST_DIR/local" /usr/local
 mount --bind "$TEST_DIR/log" /var/log # useradd keeps books there
+[ ! -d /var/cache/ldconfig ] || mount --bind "$TEST_DIR/ldconfig" /var/cache/ldconfig
 for dir in /etc /usr/local /var/log; do
 	mountpoint -q "$dir" || fail "$dir is the machine's own"
 done
@@ -95,6 +96,13 @@ mount --bind /dev/null "$(command -v useradd)"
 grep -q 'could not be made.*useradd' "$TEST_DIR/install.out" || fail "$(cat "$TEST_DIR/install.out")"
 ok "without either: the install fails, and says what to do"
 
+# -- the unit in server/README.md -----------------------------------------------------------------------------
+sed -n '/^```ini$/,/^```$/p' "$IXY_SOURCE_DIR/server/README.md" | sed '1d;$d' >"$TEST_DIR/ixy-main.service"
+grep -q '^Type=notify$' "$TEST_DIR/ixy-main.service" || fail "server/README.md has no unit"
+out=$(systemd-analyze verify --man=no "$TEST_DIR/ixy-main.service" 2>&1) || fail "the unit in server/README.md: $out"
+[ -z "$out" ] || fail "the unit in server/README.md: $out"
+ok "systemd finds nothing wrong with the unit in server/README.md"
+
 # -- and the server becomes it ---------------------------------------------------------------------------------
 mv "$TEST_DIR/with-user" /etc/passwd
 SERVER=/usr/local/sbin/ixy-server
@@ -106,3 +114,39 @@ end TERM "$SERVER_PID"
 expect_equal "exit status" "$LAST_STATUS" 0
 expect_equal "what is left in the socket directory" "$(ls "$IXY_SOCKET_DIR")" ""
 ok "the installed server becomes ixy"
+
+# -- what README.md has a newcomer type ------------------------------------------------------------------------
+# shellcheck disable=SC2016
+{
+	readme=$IXY_SOURCE_DIR/README.md
+	install=$(grep -o 'cmake --install build.*' "$readme" | head -n 1)
+	compile=$(grep -o 'cc x\.c $(pkg-config[^`]*' "$readme")
+	uninstall=$(grep -o 'xargs rm < build[^`]*' "$readme")
+}
+if is_sanitized || ! grep -q '^CMAKE_INSTALL_PREFIX:PATH=/usr/local$' "$IXY_BUILD_DIR/CMakeCache.txt"; then
+	echo "not tested: README.md's commands, which are for a plain build for /usr/local"
+	exit 0
+fi
+need_commands cc pkg-config ldconfig
+find /usr/local -mindepth 1 -delete
+rm -f /etc/ld.so.cache # what it says of the machine's own /usr/local is of no help here
+ldconfig
+mkdir "$TEST_DIR/readme"
+cd "$TEST_DIR/readme"
+ln -s "$IXY_BUILD_DIR" build
+sed -n '/^```c$/,/^```$/p' "$readme" | sed '1d;$d' >x.c
+tidy=(env -u LD_LIBRARY_PATH -u PKG_CONFIG_PATH bash -e -c)
+expect_ok "${tidy[@]}" "$install"
+expect_ok "${tidy[@]}" "$compile -Wall -Wextra -Werror"
+start_server --name main --port p0=null:rate=1000 --bufs 1024 --hugepages none
+start program "${tidy[@]}" "exec ./a.out"
+program_receives() {
+	[ "$(stat_of clients.0.counters.rx_packets)" -gt 10 ]
+}
+wait_until 20 program_receives || fail "README.md's program does not run: $(cat "$TEST_DIR/program.log")"
+program_pid=$LAST_PID
+end TERM "$SERVER_PID"
+wait_gone 10 "$program_pid" || fail "README.md's program goes on without a server"
+expect_ok "${tidy[@]}" "$uninstall"
+[ -z "$(find /usr/local -not -type d)" ] || fail "the uninstall leaves: $(find /usr/local -not -type d)"
+ok "README.md's commands install, and build its program, which runs; and uninstall"

@@ -115,6 +115,20 @@ grep -Eqi 'warning.*page' "$TEST_DIR/server.log" || fail "no warning about ordin
 end TERM "$SERVER_PID"
 ok "ordinary pages work, with a warning"
 
+# -- a service manager waits for it -----------------------------------------------------------------------------
+start manager python3 -c 'if True:
+	import os, socket, sys
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.bind(sys.argv[1])
+	os.chmod(sys.argv[1], 0o777)
+	print("waits", flush=True)
+	print(s.recv(100).decode(), flush=True)' "$TEST_DIR/notify"
+log_says 20 manager '^waits$'
+NOTIFY_SOCKET=$TEST_DIR/notify start_server --name main "${P[@]}"
+log_says 20 manager '^READY=1$'
+end TERM "$SERVER_PID"
+ok "NOTIFY_SOCKET is told once clients can attach"
+
 # -- --check touches nothing ----------------------------------------------------------------------------------
 rmdir "$IXY_SOCKET_DIR"
 out=$("$SERVER" --check --name main "${P[@]}" --socket-dir "$IXY_SOCKET_DIR" 2>&1)
@@ -137,6 +151,20 @@ if [ "$(id -u)" = 0 ]; then
 	end TERM "$SERVER_PID"
 	ok "--socket-mode decides who may connect"
 
+	# a container's namespaces: whichever side cannot see the other's processes
+	namespaces=(unshare --pid --fork --kill-child --mount-proc --net --ipc)
+	if "${namespaces[@]}" true 2>/dev/null; then
+		start_server --name main "${P[@]}"
+		expect_ok "${namespaces[@]}" timeout 20 "$DUMP" -n main -c 3
+		end TERM "$SERVER_PID"
+		start inside "${namespaces[@]}" "$SERVER" --socket-dir "$IXY_SOCKET_DIR" --name main "${P[@]}"
+		log_says 20 inside ready
+		expect_ok timeout 20 "$DUMP" -n main -c 3
+		expect_ok ctl show pool --verify
+		end KILL "$LAST_PID"
+		ok "client or server in pid, network and IPC namespaces of its own"
+	fi
+
 	# a user's own server, in a directory of its own
 	install -d -m 700 -o 61001 -g 61001 "$TEST_DIR/runtime"
 	start user-server "${AS_A[@]}" env XDG_RUNTIME_DIR="$TEST_DIR/runtime" \
@@ -156,9 +184,49 @@ for program in "$SERVER" "$IXYCTL" "$DUMP" "$EXAMPLES"/ixy-{hello,fwd,pktgen,ech
 	[ "$(wc -l <<<"$help")" -le 25 ] || fail "$name --help does not fit a screen of 25 lines"
 	[ "$(wc -L <<<"$help")" -le 100 ] || fail "$name --help has lines of more than 100 columns"
 	grep -q "^example: $name" <<<"$help" || fail "$name --help shows no example"
+	# on standard error, so that whoever reads the output of a pipe is not given a help text for frames
+	out=$(expect_fail "help|usage" "$program" --nonsense) || fail "$name --nonsense: $out"
+	[ -z "$("$program" --nonsense 2>/dev/null)" ] || fail "$name --nonsense speaks on standard output"
+done
+for words in "ixy-pktgen main" "ixy-echo main p0" "ixy-fwd main p0"; do
+	expect_fail "^usage: ${words%% *}" "$EXAMPLES"/$words
 done
 version=$(sed -n 's/^#define IXY_VERSION_STRING "\(.*\)"/\1/p' "$IXY_SOURCE_DIR/include/ixy/version.h")
 for program in "$SERVER" "$IXYCTL" "$DUMP"; do
 	"$program" --version | grep -qF "$version" || fail "$(basename "$program") --version is wrong"
 done
-ok "every program's --help fits a screen and shows an example"
+ok "every program's --help fits a screen and shows an example; unknown options are refused"
+
+# -- options of ports: --help, the table in server/driver/README.md, and what the server takes ---------------
+documented=$(awk -F'|' '/^## / { on = /^## Options/ } !on { next }
+	$2 ~ /`/ { split($2, word, /[`:]/); driver = word[2] }
+	match($3, /`[a-z]+=/) { print driver, substr($3, RSTART + 1, RLENGTH - 2) }' \
+	"$IXY_SOURCE_DIR/server/driver/README.md" | sort)
+in_help=$("$SERVER" --help | sed '1,/^drivers:/d' | grep -o '^  [a-z]*:.*' | while IFS=: read -r name rest; do
+	grep -o '[a-z]*=' <<<"$rest" | sed "s/^/${name// /} /; s/=//"
+done | sort)
+expect_equal "the table of options" "$documented" "$in_help"
+[ "$(wc -l <<<"$documented")" -ge 20 ] || fail "too few options were found: $documented"
+while read -r driver key; do
+	[ "$driver" != pci ] || continue # which options it has depends on the card
+	arg=
+	[ "$driver" = null ] || arg=there-is-none,
+	refused=$("$SERVER" --check --name main --port "p=$driver:$arg$key=~" "${SMALL[@]}" 2>&1) || true
+	grep -Eq 'port p: ' <<<"$refused" || fail "$driver: $key=~ is not refused as an option: $refused"
+	! grep -q 'has no option' <<<"$refused" || fail "$driver has no option $key"
+done <<<"$documented"
+ok "--help and the documents name the options that ports have"
+
+# -- options of ixyctl that a command would ignore ------------------------------------------------------------
+start_server --name main "${P[@]}"
+for words in "list --json" "show ports --json" "show clients --json" "doctor --json" \
+	"show pool --verify --json" "list --verify" "show clients --verify" "stats --verify" \
+	"list --interval 2" "show pool --interval 2"; do
+	expect_fail "$(sed 's/.*\(--[a-z]*\).*/\1/' <<<"$words")" ctl $words
+	[ -z "$(ctl $words 2>/dev/null)" ] || fail "ixyctl $words refuses, and answers"
+done
+for words in "stats --json --interval 0" "show pool --json" "show pool --verify" "stats --interval 0"; do
+	expect_ok ctl $words
+done
+end TERM "$SERVER_PID"
+ok "ixyctl refuses options that the command would ignore"

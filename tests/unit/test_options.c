@@ -321,6 +321,8 @@ static void options_help_names_every_option_and_driver(void)
 		"--check",        "--socket-mode", "--user", "--max-clients",
 		"--socket-group", "--version",     "--help", "--on-violation",
 	};
+	static const char *const pci_keys[] = {
+		"queues=", "desc=", "access=", "force=", "promisc=", "mac="};
 	char text[8192];
 
 	printed("--help", text, sizeof(text));
@@ -328,6 +330,9 @@ static void options_help_names_every_option_and_driver(void)
 		CHECK(strstr(text, names[i]));
 	for (unsigned int i = 0; driver_at(i); i++)
 		CHECK(strstr(text, driver_at(i)->usage));
+	/* what the drivers behind "pci" read; the others' is compared by test_start_stop.sh */
+	for (unsigned int i = 0; i < COUNT(pci_keys); i++)
+		CHECK(strstr(driver_find("pci")->usage, pci_keys[i]));
 	printed("--version", text, sizeof(text));
 	CHECK(strncmp(text, "ixy-server ", 11) == 0 && strchr(text, '.'));
 }
