@@ -143,23 +143,36 @@ static void give(struct worker *w, struct port_queue *queue, struct qp *qp,
 void deliver_spread(struct worker *w, struct port_queue *queue, struct qp *const *takers,
                     const struct ixy_desc *descs, unsigned int n, deliver_hand *hand)
 {
-	uint64_t left = n < 64 ? (1ull << n) - 1 : UINT64_MAX;
+	struct qp *found[BURST];
+	struct ixy_desc sorted[BURST];
+	uint8_t group[BURST], end[BURST];
+	unsigned int num = 0, begin = 0;
 
-	_Static_assert(BURST <= 64, "one bit for each frame");
-	while (left) {
-		struct qp *qp = takers[__builtin_ctzll(left)];
-		struct ixy_desc same[BURST];
-		unsigned int k = 0;
+	_Static_assert(BURST <= UINT8_MAX, "a place in a burst fits into a byte");
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int g = 0;
 
-		for (uint64_t rest = left; rest; rest &= rest - 1) {
-			unsigned int i = (unsigned int)__builtin_ctzll(rest);
-
-			if (takers[i] == qp) {
-				same[k++] = descs[i];
-				left &= ~(1ull << i);
-			}
+		while (g < num && found[g] != takers[i])
+			g++;
+		if (g == num) {
+			found[num++] = takers[i];
+			end[g] = 0;
 		}
-		hand(w, queue, qp, same, k);
+		group[i] = (uint8_t)g;
+		end[g]++;
+	}
+	for (unsigned int g = 0; g < num; g++) {
+		const uint8_t size = end[g];
+
+		end[g] = (uint8_t)begin;
+		begin += size;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		sorted[end[group[i]]++] = descs[i];
+	begin = 0;
+	for (unsigned int g = 0; g < num; g++) {
+		hand(w, queue, found[g], sorted + begin, end[g] - begin);
+		begin = end[g];
 	}
 }
 
@@ -217,6 +230,20 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 	}
 }
 
+/* Each frame of an unwatched port to its member. */
+static void share_out(struct worker *w, struct port_queue *queue, const struct port_table *table,
+                      struct ixy_desc *descs, unsigned int n, uint64_t realtime_ns)
+{
+	struct qp *takers[BURST];
+
+	for (unsigned int i = 0; i < n; i++) {
+		takers[i] = taker_of(w, table, &descs[i]);
+		if (takers[i]->state->flags & QP_TIMESTAMP)
+			watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+	}
+	deliver_spread(w, queue, takers, descs, n, give);
+}
+
 static void count_received(struct port_queue *queue, unsigned int n, uint64_t bytes)
 {
 	counter_add(&queue->counters[PORT_RX_PACKETS], n);
@@ -242,6 +269,10 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 
 	if (table->num_monitors && table->num_members <= 1 && is_lent(table->single)) {
 		watch_lend(w, queue, table, descs, NULL, n, realtime_ns);
+		return;
+	}
+	if (table->num_monitors == 0 && table->num_members) {
+		share_out(w, queue, table, descs, n, realtime_ns);
 		return;
 	}
 	given.num = lent.num = 0;
