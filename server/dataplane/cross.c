@@ -82,15 +82,18 @@ void cross_send(struct worker *w, const struct port_queue *queue, const struct i
 
 bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free)
 {
-	struct mesh_link *link = w->mesh.to[owner->worker];
+	const unsigned int to = owner->worker;
+	const struct qp_state *st = owner->state;
+	struct mesh_link *link = w->mesh.to[to];
 
-	if (!mesh_room(link, MESH_PASS, 1))
+	if (!mesh_room(link, free ? MESH_FREE : MESH_PASS, 1))
 		return false;
-	link->pass[mesh_put(&w->mesh, owner->worker, MESH_PASS)] =
-		(struct mesh_passed){.desc = *desc,
-	                             .session = owner->state->session,
-	                             .holder = owner->state->holder,
-	                             .free = free};
+	if (free)
+		link->freed[mesh_put(&w->mesh, to, MESH_FREE)] = (struct mesh_freed){
+			.session = st->session, .buf = desc->buf, .holder = st->holder};
+	else
+		link->pass[mesh_put(&w->mesh, to, MESH_PASS)] = (struct mesh_passed){
+			.desc = *desc, .session = st->session, .holder = st->holder};
 	return true;
 }
 
@@ -244,11 +247,29 @@ static unsigned int take_sends(struct worker *w, const struct worker_table *view
 }
 
 /* A pair that is gone, or is being closed, has no buffer that could be passed: reclaim takes all. */
-static struct qp *find_owner(const struct tables *tables, const struct mesh_passed *passed)
+static struct qp *find_owner(const struct tables *tables, uint16_t holder, uint64_t session)
 {
-	struct qp *qp = tables->by_holder[passed->holder - HOLDER_QP_FIRST];
+	struct qp *qp = tables->by_holder[holder - HOLDER_QP_FIRST];
 
-	return qp && qp->state->session == passed->session && !qp->stopped ? qp : NULL;
+	return qp && qp->state->session == session && !qp->stopped ? qp : NULL;
+}
+
+static unsigned int take_freed(struct worker *w, const struct tables *tables,
+                               struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_FREE);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct mesh_freed *freed = &link->freed[mesh_at(link, MESH_FREE, i)];
+		struct qp *owner = find_owner(tables, freed->holder, freed->session);
+
+		if (owner)
+			collect_passed(w, owner, tables, &(struct ixy_desc){.buf = freed->buf},
+			               true);
+	}
+	if (n)
+		mesh_taken(link, MESH_FREE, n);
+	return n;
 }
 
 static unsigned int take_passed(struct worker *w, const struct tables *tables,
@@ -258,9 +279,9 @@ static unsigned int take_passed(struct worker *w, const struct tables *tables,
 
 	for (; taken < n; taken++) {
 		struct mesh_passed passed = link->pass[mesh_at(link, MESH_PASS, taken)];
-		struct qp *owner = find_owner(tables, &passed);
+		struct qp *owner = find_owner(tables, passed.holder, passed.session);
 
-		if (owner && !collect_passed(w, owner, tables, &passed.desc, passed.free))
+		if (owner && !collect_passed(w, owner, tables, &passed.desc, false))
 			break;
 	}
 	if (taken)
@@ -299,21 +320,44 @@ unsigned int cross_receive(struct worker *w)
 	return work;
 }
 
+/* Another worker is first in the next round; after all of them it is the turn of the other ring. */
+static void next_turn(struct worker *w)
+{
+	unsigned int i = w->first_worker;
+
+	i = i + 1 < w->num_workers ? i + 1 : 0;
+	if (i == w->index)
+		i = i + 1 < w->num_workers ? i + 1 : 0;
+	if (i <= w->first_worker)
+		w->mesh.passed_first = !w->mesh.passed_first;
+	w->first_worker = i;
+}
+
 unsigned int cross_send_on(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
+	const bool passed_first = w->mesh.passed_first;
+	const enum mesh_ring ring = passed_first ? MESH_PASS : MESH_SEND;
+	const struct mesh_link *first = w->mesh.from[w->first_worker];
+	uint32_t head = first ? first->consumer.head[ring] : 0;
 	unsigned int work = 0, i = w->first_worker;
 
-	w->first_worker = i + 1 < w->num_workers ? i + 1 : 0;
 	for (unsigned int k = 0; k < w->num_workers; k++) {
 		struct mesh_link *link = w->mesh.from[i];
 
 		if (link && !mesh_idle(link)) {
+			work += take_freed(w, tables, link);
+			if (passed_first)
+				work += take_passed(w, tables, link);
 			work += take_sends(w, view, w->workers[i], link);
-			work += take_passed(w, tables, link);
+			if (!passed_first)
+				work += take_passed(w, tables, link);
 		}
 		i = i + 1 < w->num_workers ? i + 1 : 0;
 	}
+	/* who waits and got nothing stays first: a port may have room in some rounds only */
+	if (!first || first->consumer.head[ring] != head || !mesh_waiting(first, ring))
+		next_turn(w);
 	return work;
 }
 

@@ -36,14 +36,15 @@ unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, u
  */
 bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free);
 
-/* cross_receive - takes all that waits for nothing: deliveries, and what comes back; returns how much */
+/* cross_receive - takes deliveries, and what comes back, which wait for nothing; returns how much */
 unsigned int cross_receive(struct worker *w);
 
 /*
- * cross_send_on - sends what the others' clients send by this worker's ports, and executes what was
- * passed, as far as ports have room; returns how much that was
+ * cross_send_on - frees all that was passed to be freed; sends what the others' clients send by this
+ * worker's ports, and what was passed to be sent, as far as there is room; returns how much that was
  *
- * Another worker is first each time: where a port has little room, nobody gets all of it.
+ * Where a port has little room, nobody gets all of it: each other worker is first in turn, with what it
+ * sent, then each with what it passed, and stays so until some of that was taken.
  */
 unsigned int cross_send_on(struct worker *w, const struct tables *tables);
 

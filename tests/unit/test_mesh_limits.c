@@ -410,24 +410,25 @@ static void flood(struct rig_client *c, uint16_t port)
 		ixy_free_batch(&c->client, descs + k, (unsigned int)(n - k));
 }
 
-/* A port with little room, and senders of its own worker and of two others: each gets its part. */
-static void port_with_little_room_is_shared_by_all_workers(void)
+/* A port with little room, and senders of its own worker and of others: each gets its part. */
+static void little_room_is_shared_by(unsigned int num_workers)
 {
-	struct rig_client *c[3];
+	struct rig_client *c[RIG_WORKERS];
 
-	rig_open_workers(&rig, 3);
+	rig_open_workers(&rig, num_workers);
 	use_few_driver();
-	for (unsigned int i = 0; i < 3; i++)
-		c[i] = rig_attach_to(&rig, i, 0, 128, 64);
+	for (unsigned int i = 0; i < num_workers; i++)
+		c[i] = rig_attach_to(&rig, i, 0, num_workers > 3 ? 48 : 128,
+		                     num_workers > 3 ? 32 : 64);
 	for (unsigned int round = 0; round < 3000; round++)
-		for (unsigned int i = 0; i < 3; i++) {
+		for (unsigned int i = 0; i < num_workers; i++) {
 			flood(c[i], 1);
 			if (i == 1)
 				tokens = 8;
 			worker_round(rig.workers[i], rig.tables);
 		}
 	CHECK(rig.num_sent >= 2990 * 8); /* nobody has frames in the first round */
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < num_workers; i++) {
 		uint64_t sent = c[i]->server.counters[CLIENT_TX_PACKETS];
 
 		CHECK_EQ(c[i]->server.counters[CLIENT_TX_DROPPED], 0);
@@ -437,8 +438,84 @@ static void port_with_little_room_is_shared_by_all_workers(void)
 		CHECK(sent >= 3000);
 	}
 	tokens = 100000;
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < num_workers; i++)
 		rig_reclaim(&rig, c[i]);
+	end_with_a_full_pool();
+}
+
+static void port_with_little_room_is_shared_by_all_workers(void)
+{
+	for (unsigned int n = 2; n <= RIG_WORKERS; n++)
+		little_room_is_shared_by(n);
+}
+
+/*
+ * What a client sends through a pair of another worker is sent as well, and what it frees so is free at
+ * once, while others of both workers keep the port busy.
+ */
+static void passed_buffers_do_not_starve_behind_what_others_send(void)
+{
+	struct ixy_desc descs[4];
+	unsigned int round;
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
+	struct rig_client *c[2];
+	for (unsigned int i = 0; i < 2; i++)
+		c[i] = rig_attach_to(&rig, i, 0, 128, 64);
+	make_siblings(0, 2);
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, NULL);
+	rig_receive(&rig, 1, 4, 60, 1);
+	CHECK_EQ(ixy_rx_batch(&b->client, descs, 4), 4);
+	for (round = 0; round < 100; round++) {
+		if (round == 50) {
+			descs[0].port = 1;
+			CHECK_EQ(ixy_tx_batch(&a->client, descs, 1), 1);
+			CHECK_EQ(ixy_free_batch(&a->client, descs + 1, 3), 3);
+		}
+		for (unsigned int i = 0; i < 2; i++) {
+			flood(c[i], 1);
+			if (i == 1)
+				tokens = 8;
+			worker_round(rig.workers[i], rig.tables);
+			/* in step with each other no two workers are */
+			if (i == 0 && round % 3 == 0)
+				worker_round(rig.workers[0], rig.tables);
+		}
+		if (round >= 50)
+			CHECK(b->server.state->held <= 1);
+	}
+	CHECK_EQ(b->server.state->held, 0);
+	CHECK_EQ(b->server.counters[CLIENT_TX_PACKETS], 1);
+	CHECK_EQ(a->server.violation + b->server.violation, 0);
+	tokens = 100000;
+	for (unsigned int i = 0; i < 2; i++)
+		rig_reclaim(&rig, c[i]);
+	end_with_a_full_pool();
+}
+
+/* A port takes nothing: frames that were passed wait for it, frees that were passed do not. */
+static void passed_frees_do_not_wait_for_a_port(void)
+{
+	struct ixy_desc descs[8];
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	tokens = 0;
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
+	make_siblings(0, 2);
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, NULL);
+	rig_receive(&rig, 1, 8, 60, 1);
+	CHECK_EQ(ixy_rx_batch(&b->client, descs, 8), 8);
+	send_to(a, descs, 2, 1);
+	free_descs(a, descs + 2, 6);
+	rig_settle(&rig);
+	CHECK_EQ(b->server.state->held, 2);
+	CHECK_EQ(mesh_waiting(rig.workers[1]->mesh.from[0], MESH_PASS), 2);
+	tokens = 2;
 	end_with_a_full_pool();
 }
 
@@ -572,6 +649,8 @@ int main(void)
 	RUN(promise_leaves_room_for_what_any_port_may_hold);
 	RUN(loans_kept_by_some_readers_leave_places_for_others);
 	RUN(port_with_little_room_is_shared_by_all_workers);
+	RUN(passed_buffers_do_not_starve_behind_what_others_send);
+	RUN(passed_frees_do_not_wait_for_a_port);
 	RUN(freed_beside_a_sleeping_worker_are_asked_for);
 	RUN(port_that_was_closed_is_looked_at_again);
 	RUN(back_is_taken_in_slices);

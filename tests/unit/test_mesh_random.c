@@ -558,6 +558,7 @@ static void open_random(void)
 				rig.workers[i]->mesh.to[k]->slots[MESH_DELIVER] = 32;
 				rig.workers[i]->mesh.to[k]->slots[MESH_SEND] = 16;
 				rig.workers[i]->mesh.to[k]->slots[MESH_PASS] = 8;
+				rig.workers[i]->mesh.to[k]->slots[MESH_FREE] = 8;
 			}
 	publish();
 }
