@@ -12,12 +12,11 @@
 
 /* -- to the others ------------------------------------------------------------------------------ */
 
-static void put_delivery(struct worker *w, struct qp *qp, const struct ixy_desc *desc, bool lend)
+static void put_delivery(struct worker *w, const struct mesh_delivery *delivery)
 {
-	struct mesh_link *link = w->mesh.to[qp->worker];
+	const unsigned int to = delivery->qp->worker;
 
-	link->deliver[mesh_put(&w->mesh, qp->worker, MESH_DELIVER)] =
-		(struct mesh_delivery){.desc = *desc, .qp = qp, .lend = lend};
+	w->mesh.to[to]->deliver[mesh_put(&w->mesh, to, MESH_DELIVER)] = *delivery;
 }
 
 void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
@@ -26,25 +25,42 @@ void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
 	uint32_t k = mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, n);
 
 	for (uint32_t i = 0; i < k; i++)
-		put_delivery(w, qp, &descs[i], false);
+		put_delivery(w, &(struct mesh_delivery){.desc = descs[i], .qp = qp});
 	for (uint32_t i = k; i < n; i++)
 		record_put(&w->record, descs[i].buf);
 	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
 }
 
+/* Slots of the ring that loans of monitors leave free: members come first. */
+static uint32_t members_slots(const struct mesh_link *link)
+{
+	return link->slots[MESH_DELIVER] / 2;
+}
+
+/* How many loans can be put on the way to a reader, at most @n. */
+static uint32_t lend_room(struct worker *w, const struct qp *qp, uint32_t n)
+{
+	struct mesh_link *link = w->mesh.to[qp->worker];
+	uint32_t kept = qp->state->flags & QP_MONITOR ? members_slots(link) : 0;
+	uint32_t room = mesh_room(link, MESH_DELIVER, kept + n);
+
+	return room > kept ? room - kept : 0;
+}
+
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                const struct ixy_desc *desc)
+                const struct ixy_desc *descs, uint32_t n)
 {
 	/* as in admission.h: one that keeps what it gets leaves half of the places for the others */
 	uint32_t left = MESH_MAX_LOANS - w->record.loans_out;
+	uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED);
+	uint32_t places = left > held ? left - held : 0;
+	uint32_t k = lend_room(w, qp, n < places ? n : places);
 
-	if (__atomic_load_n(&qp->state->held, __ATOMIC_RELAXED) >= left ||
-	    !mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, 1)) {
-		counter_add(&queue->counters[PORT_RX_CROSS_FULL], 1);
-		return;
+	for (uint32_t i = 0; i < k; i++) {
+		record_lend_out(&w->record, descs[i].buf);
+		put_delivery(w, &(struct mesh_delivery){.desc = descs[i], .qp = qp, .lend = true});
 	}
-	record_lend_out(&w->record, desc->buf);
-	put_delivery(w, qp, desc, true);
+	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
 }
 
 uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_monitors, uint32_t n)
@@ -54,7 +70,7 @@ uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_moni
 	uint32_t underway = mesh_underway(link, MESH_DELIVER);
 	uint32_t head = __atomic_load_n(&qp->up->rx_head, __ATOMIC_ACQUIRE);
 	uint32_t used = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_RELAXED) - head;
-	uint32_t places = 1 + num_monitors;
+	uint32_t kept = num_monitors ? members_slots(link) : 0, room, loans;
 
 	/* more than there is: it read and was given more in between, or it writes nonsense */
 	if (used > qp->rx_slots || used + underway >= qp->rx_slots)
@@ -62,7 +78,12 @@ uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_moni
 	used += underway;
 	if (n > qp->rx_slots - used)
 		n = qp->rx_slots - used;
-	n = mesh_room(link, MESH_DELIVER, n * places) / places;
+	room = mesh_room(link, MESH_DELIVER, n * (1 + num_monitors) + kept);
+	loans = room > kept ? room - kept : 0;
+	if (n > room / (1 + num_monitors))
+		n = room / (1 + num_monitors);
+	if (num_monitors && n > loans / num_monitors)
+		n = loans / num_monitors;
 	return admission_room(w, qp->state, underway, n, num_monitors ? 2 : 1);
 }
 

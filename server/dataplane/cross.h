@@ -12,9 +12,13 @@
 void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *descs, uint32_t n);
 
-/* cross_lend - a place in the loan of @desc for a reader of another worker, if that can cross */
+/*
+ * cross_lend - places in the loans of @descs for a reader of another worker, as many as can cross
+ *
+ * Counts the others at @queue, from which the frames came.
+ */
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                const struct ixy_desc *desc);
+                const struct ixy_desc *descs, uint32_t n);
 
 /*
  * cross_room - how many frames of a port a pair of another worker could take now, at most @n

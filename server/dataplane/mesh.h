@@ -21,6 +21,8 @@
  * does not wait behind what was sent; their order is of no use to a client, which has given a buffer away
  * by the first of them.
  *
+ * Loans of monitors take at most half of deliver, whoever they are: members find the other half.
+ *
  * back never overflows: it has a slot for every buffer of the receiver's part of the pool, and for
  * MESH_MAX_LOANS loans, the most that a lender lets out of its column.
  *
@@ -177,6 +179,7 @@ struct mesh {
 	uint64_t last_poke_ns[IXY_MAX_WORKERS];
 	uint64_t crossed;  /* entries ever written; atomic */
 	bool passed_first; /* of one worker's, what it passed is sent before what it sent */
+	unsigned int first_monitor; /* of a port's, to which a burst is lent first */
 };
 
 /*

@@ -174,6 +174,37 @@ static void drops_counted_by_two_workers_are_all_counted(void)
 	end_with_a_full_pool();
 }
 
+/* -- monitors: what they cost the members and each other ----------------------- */
+
+/* Monitors of the member's worker, enough to fill the ring to it, are lent frames before it is. */
+static void monitors_of_another_worker_leave_room_for_its_members(void)
+{
+	for (unsigned int kind = 0; kind < 2; kind++) {
+		struct rig_client *m[4], *member;
+
+		rig_open_workers(&rig, 2);
+		rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
+		member = rig_attach_to(&rig, 1, kind ? QP_READONLY : 0, 16, 0);
+		for (unsigned int i = 0; i < 4; i++)
+			m[i] = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 16, 0);
+		rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+		            (struct rig_client *[]){m[0], m[1], m[2], m[3], NULL});
+		for (unsigned int i = 0; i < 20; i++) {
+			rig_receive(&rig, 0, 16, 60, 1);
+			rig_settle(&rig);
+			CHECK_EQ(read_all(member, false), 16);
+			for (unsigned int k = 0; k < 4; k++)
+				read_all(m[k], false);
+			rig_settle(&rig);
+		}
+		/* and they share the other half */
+		CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 20 * 16 * 2);
+		for (unsigned int k = 0; k < 4; k++)
+			CHECK_EQ(m[k]->server.counters[CLIENT_RX_PACKETS], 20 * 16 / 2);
+		end_with_a_full_pool();
+	}
+}
+
 /* -- files: what they deliver waits for room, so that nothing of them is lost --------------------- */
 
 static unsigned int room_at(unsigned int port)
@@ -196,7 +227,7 @@ static void room_for_a_file_counts_what_its_monitors_get(void)
 	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
 	            (struct rig_client *[]){m[0], m[1], m[2], NULL});
 	rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
-	for (unsigned int round = 0; round < 20; round++) {
+	for (unsigned int round = 0; round < 30; round++) {
 		while ((n = room_at(0)) > 0) {
 			rig_receive(&rig, 0, n, 60, 1);
 			total += n;
@@ -642,6 +673,7 @@ int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
 	RUN(drops_counted_by_two_workers_are_all_counted);
+	RUN(monitors_of_another_worker_leave_room_for_its_members);
 	RUN(room_for_a_file_counts_what_its_monitors_get);
 	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
 	RUN(room_for_a_file_respects_the_members_share);
