@@ -47,6 +47,24 @@ static uint32_t lend_room(struct worker *w, const struct qp *qp, uint32_t n)
 	return room > kept ? room - kept : 0;
 }
 
+uint32_t cross_lendable(const struct worker *w, const struct qp *qp, uint32_t n)
+{
+	uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED), tail, used;
+
+	/* its worker will ask the same; where nothing is unpromised, no copy is made, for that reason */
+	if (admission_unpromised(w, w))
+		n = admission_limit(w, w, qp->state, n);
+	/* what is in its ring it holds: those that read and free in time cost no look at their lines */
+	if (held + n <= qp->rx_slots)
+		return n;
+	tail = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_ACQUIRE);
+	used = tail - __atomic_load_n(&qp->up->rx_head, __ATOMIC_RELAXED);
+	/* more than there is: it read and was given more in between, or it writes nonsense */
+	if (used > qp->rx_slots)
+		return n;
+	return n < qp->rx_slots - used ? n : qp->rx_slots - used;
+}
+
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *descs, uint32_t n)
 {
@@ -61,6 +79,16 @@ void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
 		put_delivery(w, &(struct mesh_delivery){.desc = descs[i], .qp = qp, .lend = true});
 	}
 	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
+}
+
+void cross_miss(struct worker *w, struct port_queue *queue, struct qp *qp, uint32_t n)
+{
+	if (n == 0)
+		return;
+	if (lend_room(w, qp, 1))
+		put_delivery(w, &(struct mesh_delivery){.qp = qp, .missed = n});
+	else
+		counter_add(&queue->counters[PORT_RX_CROSS_FULL], n);
 }
 
 uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_monitors, uint32_t n)
@@ -186,7 +214,7 @@ static uint32_t take_given(struct worker *w, const struct worker *source, struct
 	for (; at < n && k < BURST; at++, k++) {
 		const struct mesh_delivery *d = &link->deliver[mesh_at(link, MESH_DELIVER, at)];
 
-		if (d->lend || d->qp != qp)
+		if (d->lend || d->missed || d->qp != qp)
 			break;
 		descs[k] = d->desc;
 	}
@@ -202,6 +230,21 @@ static void take_lent(struct worker *w, const struct worker *source, const struc
 		record_unlend(&w->record, d->desc.buf);
 }
 
+/* A monitor seemed to be full. Why, and whether it is, is seen here. */
+static void take_missed(struct worker *w, const struct worker *source,
+                        const struct mesh_delivery *d)
+{
+	struct qp *qp = d->qp;
+	uint64_t *dropped = &qp->counters[CLIENT_RX_DROP_RING];
+	uint32_t k;
+
+	worker_join(w, qp);
+	k = deliver_grantable(w, source, qp, d->missed);
+	/* what it could take now it has missed all the same */
+	counter_add(dropped, k);
+	__atomic_store_n(&qp->drops->rx_dropped_ring, *dropped, __ATOMIC_RELAXED);
+}
+
 static unsigned int take_deliveries(struct worker *w, const struct worker *source,
                                     struct mesh_link *link)
 {
@@ -212,6 +255,9 @@ static unsigned int take_deliveries(struct worker *w, const struct worker *sourc
 
 		if (d->lend) {
 			take_lent(w, source, d);
+			at++;
+		} else if (d->missed) {
+			take_missed(w, source, d);
 			at++;
 		} else {
 			at += take_given(w, source, link, at, n);

@@ -13,12 +13,26 @@ void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *descs, uint32_t n);
 
 /*
+ * cross_lendable - how many of @n frames a monitor of another worker can take, as far as can be seen
+ *
+ * A guess, rather too high than too low: what is on the way to it is left out, and what makes no sense is let
+ * through. Its worker decides.
+ */
+uint32_t cross_lendable(const struct worker *w, const struct qp *qp, uint32_t n);
+
+/*
  * cross_lend - places in the loans of @descs for a reader of another worker, as many as can cross
  *
  * Counts the others at @queue, from which the frames came.
  */
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *descs, uint32_t n);
+
+/*
+ * cross_miss - @n frames are not lent to a monitor, for want of cross_lendable: its worker is to count
+ * them, by reason; they are counted at @queue if not even that can cross
+ */
+void cross_miss(struct worker *w, struct port_queue *queue, struct qp *qp, uint32_t n);
 
 /*
  * cross_room - how many frames of a port a pair of another worker could take now, at most @n

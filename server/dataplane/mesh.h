@@ -64,6 +64,8 @@ struct mesh_delivery {
 	struct qp *
 		qp; /* of the receiver; it lives until the receiver has taken what was sent to it */
 	bool lend;  /* the sender is the lender; otherwise the buffer is handed over */
+	/* not 0: there is no buffer; so many frames were kept from a monitor that could not take them */
+	uint32_t missed;
 };
 _Static_assert(sizeof(struct mesh_delivery) == 32, "two in a cache line");
 

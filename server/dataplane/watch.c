@@ -23,8 +23,9 @@ static void find_audience(struct worker *w, const struct port_table *table, uint
 		struct qp *qp = table->monitors[i];
 		uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED);
 
-		/* what another worker's client can take is decided there */
-		a->room[i] = qp->worker == w->index ? deliver_grantable(w, w, qp, n) : n;
+		/* of another worker's client that is a guess, so that one that is stuck costs no copies */
+		a->room[i] = qp->worker == w->index ? deliver_grantable(w, w, qp, n)
+		                                    : cross_lendable(w, qp, n);
 		a->promised[i] = qp->state->min_bufs > held ? qp->state->min_bufs - held : 0;
 		if (a->room[i] > a->most)
 			a->most = a->room[i];
@@ -116,7 +117,14 @@ static void lend_to_monitors(struct worker *w, struct port_queue *queue,
 	record_begin_loans(&w->record, descs, n);
 	note_delivered(w, descs, n);
 	for (unsigned int k = 0, i = first_monitor(w, table); k < table->num_monitors; k++) {
-		lend(w, queue, table->monitors[i], descs, n);
+		struct qp *qp = table->monitors[i];
+		uint32_t room = n;
+
+		if (qp->worker != w->index)
+			room = cross_lendable(w, qp, n);
+		lend(w, queue, qp, descs, room);
+		if (room < n)
+			cross_miss(w, queue, qp, n - room);
 		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
 }
@@ -161,10 +169,12 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 
 		while (k && of[k - 1] >= audience.room[i])
 			k--;
-		if (qp->worker != w->index)
+		if (qp->worker != w->index) {
 			lend(w, queue, qp, copies, k);
-		else if (k)
+			cross_miss(w, queue, qp, n - audience.room[i]);
+		} else if (k) {
 			deliver_granted(w, w, qp, copies, k);
+		}
 		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
 	record_leave_loans(&w->record, copies, num);

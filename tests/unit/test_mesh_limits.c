@@ -174,7 +174,7 @@ static void drops_counted_by_two_workers_are_all_counted(void)
 	end_with_a_full_pool();
 }
 
-/* -- monitors: what they cost the members and each other ----------------------- */
+/* -- monitors: what they cost the members, each other, and the port's worker ----------------------- */
 
 /* Monitors of the member's worker, enough to fill the ring to it, are lent frames before it is. */
 static void monitors_of_another_worker_leave_room_for_its_members(void)
@@ -203,6 +203,90 @@ static void monitors_of_another_worker_leave_room_for_its_members(void)
 			CHECK_EQ(m[k]->server.counters[CLIENT_RX_PACKETS], 20 * 16 / 2);
 		end_with_a_full_pool();
 	}
+}
+
+/* @n frames for one who reads and frees, and a monitor of another worker that is left as it is. */
+static void receive_beside_a_monitor(struct rig_client *member, unsigned int n)
+{
+	for (unsigned int i = 0; i < n / 16; i++) {
+		rig_receive(&rig, 0, 16, 60, 1);
+		rig_settle(&rig);
+		if (member)
+			CHECK_EQ(read_all(member, false), 16);
+	}
+}
+
+/* It does not read: it is told how much it missed, as if it were of the port's worker. */
+static void copies_for_a_full_monitor_of_another_worker_are_not_made(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *member = rig_attach_to(&rig, 0, 0, 64, 0);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	const uint64_t *copies = &rig.w->port_counters[0][PORT_RX_COPIES];
+	const uint64_t *counters = m->server.counters;
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){m, NULL});
+	receive_beside_a_monitor(member, 320);
+	CHECK_EQ(*copies, 64);
+	CHECK_EQ(counters[CLIENT_RX_PACKETS], 64);
+	CHECK_EQ(counters[CLIENT_RX_DROP_RING], 320 - 64);
+	CHECK_EQ(m->server.drops->rx_dropped_ring, 320 - 64);
+	/* it reads, and keeps: there is room again, up to what it may hold */
+	m->server.state->max_bufs = 100;
+	CHECK_EQ(read_all(m, true), 64);
+	receive_beside_a_monitor(member, 320);
+	CHECK_EQ(*copies, 100);
+	CHECK_EQ(counters[CLIENT_RX_PACKETS], 100);
+	CHECK_EQ(counters[CLIENT_RX_DROP_RING], 320 - 64);
+	CHECK_EQ(counters[CLIENT_RX_DROP_HELD], 320 - 36);
+	CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 0);
+	rig_reclaim(&rig, m);
+	end_with_a_full_pool();
+}
+
+/* It was full when the frames came, and has read when its worker is told: it has missed them. */
+static void frames_kept_from_a_full_monitor_are_counted_when_it_has_read(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){m, NULL});
+	rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
+	receive_beside_a_monitor(NULL, 64);
+	CHECK_EQ(rig.w->record.loans_out, 64);
+	rig_receive(&rig, 0, 16, 60, 1);
+	CHECK_EQ(rig.w->record.loans_out, 64); /* they are not lent either */
+	CHECK_EQ(mesh_waiting(rig.workers[1]->mesh.from[0], MESH_DELIVER), 1);
+	CHECK_EQ(read_all(m, false), 64);
+	rig_settle(&rig);
+	CHECK_EQ(m->server.counters[CLIENT_RX_DROP_RING], 16);
+	CHECK_EQ(m->server.drops->rx_dropped_ring, 16);
+	receive_beside_a_monitor(NULL, 16);
+	CHECK_EQ(read_all(m, false), 16);
+	/* where there is no place even for that: as for all that cannot cross */
+	receive_beside_a_monitor(NULL, 64);
+	for (unsigned int i = 0; i < 34; i++)
+		rig_receive(&rig, 0, 10, 60, 1);
+	rig_settle(&rig);
+	CHECK_EQ(m->server.counters[CLIENT_RX_DROP_RING], 16 + 32 * 10);
+	CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 2 * 10);
+	read_all(m, false);
+	end_with_a_full_pool();
+}
+
+/* Its worker alone judges that. It looks the same when an honest one reads between the two looks at its ring. */
+static void monitor_of_another_worker_that_writes_nonsense_is_found_out(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){m, NULL});
+	receive_beside_a_monitor(NULL, 64);
+	CHECK_EQ(cross_lendable(rig.w, &m->server, 16), 0);
+	m->client.up->rx_head = 1000;
+	CHECK_EQ(cross_lendable(rig.w, &m->server, 16), 16);
+	receive_beside_a_monitor(NULL, 16);
+	CHECK_EQ(m->server.violation, VIOLATION_RING_INDEX);
+	rig_reclaim(&rig, m);
+	end_with_a_full_pool();
 }
 
 /* -- files: what they deliver waits for room, so that nothing of them is lost --------------------- */
@@ -674,6 +758,9 @@ int main(void)
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
 	RUN(drops_counted_by_two_workers_are_all_counted);
 	RUN(monitors_of_another_worker_leave_room_for_its_members);
+	RUN(copies_for_a_full_monitor_of_another_worker_are_not_made);
+	RUN(frames_kept_from_a_full_monitor_are_counted_when_it_has_read);
+	RUN(monitor_of_another_worker_that_writes_nonsense_is_found_out);
 	RUN(room_for_a_file_counts_what_its_monitors_get);
 	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
 	RUN(room_for_a_file_respects_the_members_share);
