@@ -12,12 +12,11 @@
 
 /* -- to the others ------------------------------------------------------------------------------ */
 
-static void put_delivery(struct worker *w, struct qp *qp, const struct ixy_desc *desc, bool lend)
+static void put_delivery(struct worker *w, const struct mesh_delivery *delivery)
 {
-	struct mesh_link *link = w->mesh.to[qp->worker];
+	const unsigned int to = delivery->qp->worker;
 
-	link->deliver[mesh_put(&w->mesh, qp->worker, MESH_DELIVER)] =
-		(struct mesh_delivery){.desc = *desc, .qp = qp, .lend = lend};
+	w->mesh.to[to]->deliver[mesh_put(&w->mesh, to, MESH_DELIVER)] = *delivery;
 }
 
 void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
@@ -26,25 +25,70 @@ void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
 	uint32_t k = mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, n);
 
 	for (uint32_t i = 0; i < k; i++)
-		put_delivery(w, qp, &descs[i], false);
+		put_delivery(w, &(struct mesh_delivery){.desc = descs[i], .qp = qp});
 	for (uint32_t i = k; i < n; i++)
 		record_put(&w->record, descs[i].buf);
 	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
 }
 
+/* Slots of the ring that loans of monitors leave free: members come first. */
+static uint32_t members_slots(const struct mesh_link *link)
+{
+	return link->slots[MESH_DELIVER] / 2;
+}
+
+/* How many loans can be put on the way to a reader, at most @n. */
+static uint32_t lend_room(struct worker *w, const struct qp *qp, uint32_t n)
+{
+	struct mesh_link *link = w->mesh.to[qp->worker];
+	uint32_t kept = qp->state->flags & QP_MONITOR ? members_slots(link) : 0;
+	uint32_t room = mesh_room(link, MESH_DELIVER, kept + n);
+
+	return room > kept ? room - kept : 0;
+}
+
+uint32_t cross_lendable(const struct worker *w, const struct qp *qp, uint32_t n)
+{
+	uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED), tail, used;
+
+	/* its worker will ask the same; where nothing is unpromised, no copy is made, for that reason */
+	if (admission_unpromised(w, w))
+		n = admission_limit(w, w, qp->state, n);
+	/* what is in its ring it holds: those that read and free in time cost no look at their lines */
+	if (held + n <= qp->rx_slots)
+		return n;
+	tail = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_ACQUIRE);
+	used = tail - __atomic_load_n(&qp->up->rx_head, __ATOMIC_RELAXED);
+	/* more than there is: it read and was given more in between, or it writes nonsense */
+	if (used > qp->rx_slots)
+		return n;
+	return n < qp->rx_slots - used ? n : qp->rx_slots - used;
+}
+
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                const struct ixy_desc *desc)
+                const struct ixy_desc *descs, uint32_t n)
 {
 	/* as in admission.h: one that keeps what it gets leaves half of the places for the others */
 	uint32_t left = MESH_MAX_LOANS - w->record.loans_out;
+	uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED);
+	uint32_t places = left > held ? left - held : 0;
+	uint32_t k = lend_room(w, qp, n < places ? n : places);
 
-	if (__atomic_load_n(&qp->state->held, __ATOMIC_RELAXED) >= left ||
-	    !mesh_room(w->mesh.to[qp->worker], MESH_DELIVER, 1)) {
-		counter_add(&queue->counters[PORT_RX_CROSS_FULL], 1);
-		return;
+	for (uint32_t i = 0; i < k; i++) {
+		record_lend_out(&w->record, descs[i].buf);
+		put_delivery(w, &(struct mesh_delivery){.desc = descs[i], .qp = qp, .lend = true});
 	}
-	record_lend_out(&w->record, desc->buf);
-	put_delivery(w, qp, desc, true);
+	counter_add(&queue->counters[PORT_RX_CROSS_FULL], n - k);
+}
+
+void cross_miss(struct worker *w, struct port_queue *queue, struct qp *qp, uint32_t n)
+{
+	if (n == 0)
+		return;
+	if (lend_room(w, qp, 1))
+		put_delivery(w, &(struct mesh_delivery){.qp = qp, .missed = n});
+	else
+		counter_add(&queue->counters[PORT_RX_CROSS_FULL], n);
 }
 
 uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_monitors, uint32_t n)
@@ -54,7 +98,7 @@ uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_moni
 	uint32_t underway = mesh_underway(link, MESH_DELIVER);
 	uint32_t head = __atomic_load_n(&qp->up->rx_head, __ATOMIC_ACQUIRE);
 	uint32_t used = __atomic_load_n(&qp->down->rx_tail, __ATOMIC_RELAXED) - head;
-	uint32_t places = 1 + num_monitors;
+	uint32_t kept = num_monitors ? members_slots(link) : 0, room, loans;
 
 	/* more than there is: it read and was given more in between, or it writes nonsense */
 	if (used > qp->rx_slots || used + underway >= qp->rx_slots)
@@ -62,7 +106,12 @@ uint32_t cross_room(struct worker *w, const struct qp *qp, unsigned int num_moni
 	used += underway;
 	if (n > qp->rx_slots - used)
 		n = qp->rx_slots - used;
-	n = mesh_room(link, MESH_DELIVER, n * places) / places;
+	room = mesh_room(link, MESH_DELIVER, n * (1 + num_monitors) + kept);
+	loans = room > kept ? room - kept : 0;
+	if (n > room / (1 + num_monitors))
+		n = room / (1 + num_monitors);
+	if (num_monitors && n > loans / num_monitors)
+		n = loans / num_monitors;
 	return admission_room(w, qp->state, underway, n, num_monitors ? 2 : 1);
 }
 
@@ -82,15 +131,18 @@ void cross_send(struct worker *w, const struct port_queue *queue, const struct i
 
 bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free)
 {
-	struct mesh_link *link = w->mesh.to[owner->worker];
+	const unsigned int to = owner->worker;
+	const struct qp_state *st = owner->state;
+	struct mesh_link *link = w->mesh.to[to];
 
-	if (!mesh_room(link, MESH_PASS, 1))
+	if (!mesh_room(link, free ? MESH_FREE : MESH_PASS, 1))
 		return false;
-	link->pass[mesh_put(&w->mesh, owner->worker, MESH_PASS)] =
-		(struct mesh_passed){.desc = *desc,
-	                             .session = owner->state->session,
-	                             .holder = owner->state->holder,
-	                             .free = free};
+	if (free)
+		link->freed[mesh_put(&w->mesh, to, MESH_FREE)] = (struct mesh_freed){
+			.session = st->session, .buf = desc->buf, .holder = st->holder};
+	else
+		link->pass[mesh_put(&w->mesh, to, MESH_PASS)] = (struct mesh_passed){
+			.desc = *desc, .session = st->session, .holder = st->holder};
 	return true;
 }
 
@@ -162,7 +214,7 @@ static uint32_t take_given(struct worker *w, const struct worker *source, struct
 	for (; at < n && k < BURST; at++, k++) {
 		const struct mesh_delivery *d = &link->deliver[mesh_at(link, MESH_DELIVER, at)];
 
-		if (d->lend || d->qp != qp)
+		if (d->lend || d->missed || d->qp != qp)
 			break;
 		descs[k] = d->desc;
 	}
@@ -178,6 +230,21 @@ static void take_lent(struct worker *w, const struct worker *source, const struc
 		record_unlend(&w->record, d->desc.buf);
 }
 
+/* A monitor seemed to be full. Why, and whether it is, is seen here. */
+static void take_missed(struct worker *w, const struct worker *source,
+                        const struct mesh_delivery *d)
+{
+	struct qp *qp = d->qp;
+	uint64_t *dropped = &qp->counters[CLIENT_RX_DROP_RING];
+	uint32_t k;
+
+	worker_join(w, qp);
+	k = deliver_grantable(w, source, qp, d->missed);
+	/* what it could take now it has missed all the same */
+	counter_add(dropped, k);
+	__atomic_store_n(&qp->drops->rx_dropped_ring, *dropped, __ATOMIC_RELAXED);
+}
+
 static unsigned int take_deliveries(struct worker *w, const struct worker *source,
                                     struct mesh_link *link)
 {
@@ -188,6 +255,9 @@ static unsigned int take_deliveries(struct worker *w, const struct worker *sourc
 
 		if (d->lend) {
 			take_lent(w, source, d);
+			at++;
+		} else if (d->missed) {
+			take_missed(w, source, d);
 			at++;
 		} else {
 			at += take_given(w, source, link, at, n);
@@ -244,11 +314,29 @@ static unsigned int take_sends(struct worker *w, const struct worker_table *view
 }
 
 /* A pair that is gone, or is being closed, has no buffer that could be passed: reclaim takes all. */
-static struct qp *find_owner(const struct tables *tables, const struct mesh_passed *passed)
+static struct qp *find_owner(const struct tables *tables, uint16_t holder, uint64_t session)
 {
-	struct qp *qp = tables->by_holder[passed->holder - HOLDER_QP_FIRST];
+	struct qp *qp = tables->by_holder[holder - HOLDER_QP_FIRST];
 
-	return qp && qp->state->session == passed->session && !qp->stopped ? qp : NULL;
+	return qp && qp->state->session == session && !qp->stopped ? qp : NULL;
+}
+
+static unsigned int take_freed(struct worker *w, const struct tables *tables,
+                               struct mesh_link *link)
+{
+	uint32_t n = mesh_waiting(link, MESH_FREE);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct mesh_freed *freed = &link->freed[mesh_at(link, MESH_FREE, i)];
+		struct qp *owner = find_owner(tables, freed->holder, freed->session);
+
+		if (owner)
+			collect_passed(w, owner, tables, &(struct ixy_desc){.buf = freed->buf},
+			               true);
+	}
+	if (n)
+		mesh_taken(link, MESH_FREE, n);
+	return n;
 }
 
 static unsigned int take_passed(struct worker *w, const struct tables *tables,
@@ -258,9 +346,9 @@ static unsigned int take_passed(struct worker *w, const struct tables *tables,
 
 	for (; taken < n; taken++) {
 		struct mesh_passed passed = link->pass[mesh_at(link, MESH_PASS, taken)];
-		struct qp *owner = find_owner(tables, &passed);
+		struct qp *owner = find_owner(tables, passed.holder, passed.session);
 
-		if (owner && !collect_passed(w, owner, tables, &passed.desc, passed.free))
+		if (owner && !collect_passed(w, owner, tables, &passed.desc, false))
 			break;
 	}
 	if (taken)
@@ -299,21 +387,44 @@ unsigned int cross_receive(struct worker *w)
 	return work;
 }
 
+/* Another worker is first in the next round; after all of them it is the turn of the other ring. */
+static void next_turn(struct worker *w)
+{
+	unsigned int i = w->first_worker;
+
+	i = i + 1 < w->num_workers ? i + 1 : 0;
+	if (i == w->index)
+		i = i + 1 < w->num_workers ? i + 1 : 0;
+	if (i <= w->first_worker)
+		w->mesh.passed_first = !w->mesh.passed_first;
+	w->first_worker = i;
+}
+
 unsigned int cross_send_on(struct worker *w, const struct tables *tables)
 {
 	const struct worker_table *view = &tables->workers[w->index];
+	const bool passed_first = w->mesh.passed_first;
+	const enum mesh_ring ring = passed_first ? MESH_PASS : MESH_SEND;
+	const struct mesh_link *first = w->mesh.from[w->first_worker];
+	uint32_t head = first ? first->consumer.head[ring] : 0;
 	unsigned int work = 0, i = w->first_worker;
 
-	w->first_worker = i + 1 < w->num_workers ? i + 1 : 0;
 	for (unsigned int k = 0; k < w->num_workers; k++) {
 		struct mesh_link *link = w->mesh.from[i];
 
 		if (link && !mesh_idle(link)) {
+			work += take_freed(w, tables, link);
+			if (passed_first)
+				work += take_passed(w, tables, link);
 			work += take_sends(w, view, w->workers[i], link);
-			work += take_passed(w, tables, link);
+			if (!passed_first)
+				work += take_passed(w, tables, link);
 		}
 		i = i + 1 < w->num_workers ? i + 1 : 0;
 	}
+	/* who waits and got nothing stays first: a port may have room in some rounds only */
+	if (!first || first->consumer.head[ring] != head || !mesh_waiting(first, ring))
+		next_turn(w);
 	return work;
 }
 

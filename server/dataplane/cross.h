@@ -12,9 +12,27 @@
 void cross_give(struct worker *w, struct port_queue *queue, struct qp *qp,
                 const struct ixy_desc *descs, uint32_t n);
 
-/* cross_lend - a place in the loan of @desc for a reader of another worker, if that can cross */
+/*
+ * cross_lendable - how many of @n frames a monitor of another worker can take, as far as can be seen
+ *
+ * A guess, rather too high than too low: what is on the way to it is left out, and what makes no sense is let
+ * through. Its worker decides.
+ */
+uint32_t cross_lendable(const struct worker *w, const struct qp *qp, uint32_t n);
+
+/*
+ * cross_lend - places in the loans of @descs for a reader of another worker, as many as can cross
+ *
+ * Counts the others at @queue, from which the frames came.
+ */
 void cross_lend(struct worker *w, struct port_queue *queue, struct qp *qp,
-                const struct ixy_desc *desc);
+                const struct ixy_desc *descs, uint32_t n);
+
+/*
+ * cross_miss - @n frames are not lent to a monitor, for want of cross_lendable: its worker is to count
+ * them, by reason; they are counted at @queue if not even that can cross
+ */
+void cross_miss(struct worker *w, struct port_queue *queue, struct qp *qp, uint32_t n);
 
 /*
  * cross_room - how many frames of a port a pair of another worker could take now, at most @n
@@ -36,14 +54,15 @@ unsigned int cross_send_room(struct worker *w, const struct port_queue *queue, u
  */
 bool cross_pass(struct worker *w, const struct qp *owner, const struct ixy_desc *desc, bool free);
 
-/* cross_receive - takes all that waits for nothing: deliveries, and what comes back; returns how much */
+/* cross_receive - takes deliveries, and what comes back, which wait for nothing; returns how much */
 unsigned int cross_receive(struct worker *w);
 
 /*
- * cross_send_on - sends what the others' clients send by this worker's ports, and executes what was
- * passed, as far as ports have room; returns how much that was
+ * cross_send_on - frees all that was passed to be freed; sends what the others' clients send by this
+ * worker's ports, and what was passed to be sent, as far as there is room; returns how much that was
  *
- * Another worker is first each time: where a port has little room, nobody gets all of it.
+ * Where a port has little room, nobody gets all of it: each other worker is first in turn, with what it
+ * sent, then each with what it passed, and stays so until some of that was taken.
  */
 unsigned int cross_send_on(struct worker *w, const struct tables *tables);
 

@@ -24,6 +24,7 @@ static void link_free(struct mesh_link *link)
 	free(link->deliver);
 	free(link->send);
 	free(link->pass);
+	free(link->freed);
 	free(link->back);
 	free(link);
 }
@@ -39,11 +40,13 @@ static struct mesh_link *link_new(uint32_t back_slots)
 	link->slots[MESH_SEND] = MESH_SEND_SLOTS;
 	link->slots[MESH_PASS] = MESH_PASS_SLOTS;
 	link->slots[MESH_BACK] = back_slots;
+	link->slots[MESH_FREE] = MESH_FREE_SLOTS;
 	link->deliver = lines(MESH_DELIVER_SLOTS * sizeof(*link->deliver));
 	link->send = lines(MESH_SEND_SLOTS * sizeof(*link->send));
 	link->pass = lines(MESH_PASS_SLOTS * sizeof(*link->pass));
+	link->freed = lines(MESH_FREE_SLOTS * sizeof(*link->freed));
 	link->back = lines((size_t)back_slots * sizeof(*link->back));
-	if (link->deliver && link->send && link->pass && link->back)
+	if (link->deliver && link->send && link->pass && link->freed && link->back)
 		return link;
 	link_free(link);
 	return NULL;

@@ -1,5 +1,5 @@
 /*
- * mesh.h - what crosses from one worker to another: private rings, four for each ordered pair
+ * mesh.h - what crosses from one worker to another: private rings, five for each ordered pair
  *
  * A worker touches its own ports, queue pairs and record entries only; whatever belongs to another one
  * is put on a ring to that one, which checks and executes it. Entries of the record have an owner as
@@ -9,12 +9,19 @@
  *   ring      carries                                          taken by the receiver
  *   deliver   a received frame for a queue pair                always, all of it: dropped if need be
  *   back      a buffer with which the sender is done           always, a few thousand in a round
- *   send      a frame for a port's queue, checked, its holder  when the port has room (or is stalled)
- *   pass      a buffer that a client received through one of   in order; a frame when there is room
- *             its pairs, and freed or sent through another
+ *   free      a buffer that a client received through one of   always, all of it
+ *             its pairs, and freed through another
+ *   send      a frame for a port's queue, checked, its holder  in order, when the port has room (or
+ *                                                              is stalled)
+ *   pass      a frame that a client received through one of    likewise, when there is room where it
+ *             its pairs, and sent through another              is to go
  *
- * deliver and back never wait for anything, so no circle of workers can wait for each other: pass
- * waits for send, send for a port, and a port that takes nothing for long is dropped for.
+ * deliver, back and free never wait for anything, so no circle of workers can wait for each other: pass
+ * waits for send, send for a port, and a port that takes nothing for long is dropped for. What was freed
+ * does not wait behind what was sent; their order is of no use to a client, which has given a buffer away
+ * by the first of them.
+ *
+ * Loans of monitors take at most half of deliver, whoever they are: members find the other half.
  *
  * back never overflows: it has a slot for every buffer of the receiver's part of the pool, and for
  * MESH_MAX_LOANS loans, the most that a lender lets out of its column.
@@ -33,6 +40,7 @@
 #include "server/dataplane/record.h"
 
 #define MESH_DELIVER_SLOTS 512u
+#define MESH_FREE_SLOTS    256u
 #define MESH_SEND_SLOTS    256u
 #define MESH_PASS_SLOTS    256u
 #define MESH_MAX_LOANS     16384u
@@ -45,6 +53,7 @@ struct qp;
 enum mesh_ring {
 	MESH_DELIVER,
 	MESH_BACK,
+	MESH_FREE,
 	MESH_SEND,
 	MESH_PASS,
 	MESH_NUM_RINGS,
@@ -55,20 +64,28 @@ struct mesh_delivery {
 	struct qp *
 		qp; /* of the receiver; it lives until the receiver has taken what was sent to it */
 	bool lend;  /* the sender is the lender; otherwise the buffer is handed over */
+	/* not 0: there is no buffer; so many frames were kept from a monitor that could not take them */
+	uint32_t missed;
 };
 _Static_assert(sizeof(struct mesh_delivery) == 32, "two in a cache line");
 
+struct mesh_freed {
+	uint64_t session; /* whose pairs both are */
+	uint32_t buf;
+	uint16_t holder; /* the pair, of the receiver's, that holds the buffer */
+};
+_Static_assert(sizeof(struct mesh_freed) == 16, "four in a cache line");
+
 struct mesh_passed {
-	struct ixy_desc desc; /* of a free: the buffer alone */
-	uint64_t session;     /* whose pairs both are */
-	uint16_t holder;      /* the pair, of the receiver's, that holds the buffer */
-	bool free;            /* otherwise: to be sent */
+	struct ixy_desc desc;
+	uint64_t session;
+	uint16_t holder;
 };
 _Static_assert(sizeof(struct mesh_passed) == 32, "two in a cache line");
 
 /* One direction between two workers. */
 struct mesh_link {
-	/* the producer writes, the consumer reads; one line for all four rings */
+	/* the producer writes, the consumer reads; one line for all five rings */
 	uint32_t tail[MESH_NUM_RINGS] __attribute__((aligned(IXY_CACHE_LINE)));
 	/* the consumer writes, the producer reads */
 	uint32_t head[MESH_NUM_RINGS] __attribute__((aligned(IXY_CACHE_LINE)));
@@ -85,6 +102,7 @@ struct mesh_link {
 	struct mesh_delivery *deliver;
 	struct ixy_desc *send;
 	struct mesh_passed *pass;
+	struct mesh_freed *freed;
 	uint32_t *back;
 };
 
@@ -161,7 +179,9 @@ struct mesh {
 	uint32_t unflushed; /* bit per worker to which something was written in this round */
 	uint32_t unwoken;   /* ... was published, and which may be asleep */
 	uint64_t last_poke_ns[IXY_MAX_WORKERS];
-	uint64_t crossed; /* entries ever written; atomic */
+	uint64_t crossed;  /* entries ever written; atomic */
+	bool passed_first; /* of one worker's, what it passed is sent before what it sent */
+	unsigned int first_monitor; /* of a port's, to which a burst is lent first */
 };
 
 /*

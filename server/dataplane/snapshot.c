@@ -33,11 +33,15 @@ static void count_underway(const struct worker *to, struct snapshot *s)
 
 		if (!link)
 			continue;
-		for (uint32_t k = 0; k < mesh_waiting(link, MESH_DELIVER); k++)
-			if (link->deliver[mesh_at(link, MESH_DELIVER, k)].lend)
+		for (uint32_t k = 0; k < mesh_waiting(link, MESH_DELIVER); k++) {
+			const struct mesh_delivery *d =
+				&link->deliver[mesh_at(link, MESH_DELIVER, k)];
+
+			if (d->lend)
 				s->lent_places++;
-			else
+			else if (!d->missed)
 				s->delivered_bufs++;
+		}
 		for (uint32_t k = 0; k < mesh_waiting(link, MESH_BACK); k++) {
 			uint32_t buf = link->back[mesh_at(link, MESH_BACK, k)];
 

@@ -23,8 +23,9 @@ static void find_audience(struct worker *w, const struct port_table *table, uint
 		struct qp *qp = table->monitors[i];
 		uint32_t held = __atomic_load_n(&qp->state->held, __ATOMIC_RELAXED);
 
-		/* what another worker's client can take is decided there */
-		a->room[i] = qp->worker == w->index ? deliver_grantable(w, w, qp, n) : n;
+		/* of another worker's client that is a guess, so that one that is stuck costs no copies */
+		a->room[i] = qp->worker == w->index ? deliver_grantable(w, w, qp, n)
+		                                    : cross_lendable(w, qp, n);
 		a->promised[i] = qp->state->min_bufs > held ? qp->state->min_bufs - held : 0;
 		if (a->room[i] > a->most)
 			a->most = a->room[i];
@@ -97,12 +98,16 @@ static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
 {
 	if (!qp)
 		return;
-	if (qp->worker == w->index) {
+	if (qp->worker == w->index)
 		deliver_show(w, w, qp, descs, n);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		cross_lend(w, queue, qp, &descs[i]);
+	else
+		cross_lend(w, queue, qp, descs, n);
+}
+
+/* Which monitor is first: another one each time, since those who come first may take all the room there is. */
+static unsigned int first_monitor(struct worker *w, const struct port_table *table)
+{
+	return table->num_monitors > 1 ? w->mesh.first_monitor++ % table->num_monitors : 0;
 }
 
 static void lend_to_monitors(struct worker *w, struct port_queue *queue,
@@ -111,8 +116,17 @@ static void lend_to_monitors(struct worker *w, struct port_queue *queue,
 {
 	record_begin_loans(&w->record, descs, n);
 	note_delivered(w, descs, n);
-	for (unsigned int i = 0; i < table->num_monitors; i++)
-		lend(w, queue, table->monitors[i], descs, n);
+	for (unsigned int k = 0, i = first_monitor(w, table); k < table->num_monitors; k++) {
+		struct qp *qp = table->monitors[i];
+		uint32_t room = n;
+
+		if (qp->worker != w->index)
+			room = cross_lendable(w, qp, n);
+		lend(w, queue, qp, descs, room);
+		if (room < n)
+			cross_miss(w, queue, qp, n - room);
+		i = i + 1 < table->num_monitors ? i + 1 : 0;
+	}
 }
 
 void watch_lend(struct worker *w, struct port_queue *queue, const struct port_table *table,
@@ -149,16 +163,19 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 	counter_add(&queue->counters[PORT_RX_COPIES], num);
 	record_begin_loans(&w->record, copies, num);
 	note_delivered(w, copies, num);
-	for (unsigned int i = 0; i < table->num_monitors; i++) {
+	for (unsigned int m = 0, i = first_monitor(w, table); m < table->num_monitors; m++) {
 		struct qp *qp = table->monitors[i];
 		uint32_t k = num;
 
 		while (k && of[k - 1] >= audience.room[i])
 			k--;
-		if (qp->worker != w->index)
+		if (qp->worker != w->index) {
 			lend(w, queue, qp, copies, k);
-		else if (k)
+			cross_miss(w, queue, qp, n - audience.room[i]);
+		} else if (k) {
 			deliver_granted(w, w, qp, copies, k);
+		}
+		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
 	record_leave_loans(&w->record, copies, num);
 }

@@ -28,7 +28,7 @@
 #define RIG_BUFS    1024u
 #define RIG_PORTS   2
 #define RIG_QPS     8
-#define RIG_WORKERS 3 /* at most */
+#define RIG_WORKERS 4 /* at most */
 
 /* One side each of the same queue pair. */
 struct rig_client {

@@ -174,6 +174,121 @@ static void drops_counted_by_two_workers_are_all_counted(void)
 	end_with_a_full_pool();
 }
 
+/* -- monitors: what they cost the members, each other, and the port's worker ----------------------- */
+
+/* Monitors of the member's worker, enough to fill the ring to it, are lent frames before it is. */
+static void monitors_of_another_worker_leave_room_for_its_members(void)
+{
+	for (unsigned int kind = 0; kind < 2; kind++) {
+		struct rig_client *m[4], *member;
+
+		rig_open_workers(&rig, 2);
+		rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
+		member = rig_attach_to(&rig, 1, kind ? QP_READONLY : 0, 16, 0);
+		for (unsigned int i = 0; i < 4; i++)
+			m[i] = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 16, 0);
+		rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+		            (struct rig_client *[]){m[0], m[1], m[2], m[3], NULL});
+		for (unsigned int i = 0; i < 20; i++) {
+			rig_receive(&rig, 0, 16, 60, 1);
+			rig_settle(&rig);
+			CHECK_EQ(read_all(member, false), 16);
+			for (unsigned int k = 0; k < 4; k++)
+				read_all(m[k], false);
+			rig_settle(&rig);
+		}
+		/* and they share the other half */
+		CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 20 * 16 * 2);
+		for (unsigned int k = 0; k < 4; k++)
+			CHECK_EQ(m[k]->server.counters[CLIENT_RX_PACKETS], 20 * 16 / 2);
+		end_with_a_full_pool();
+	}
+}
+
+/* @n frames for one who reads and frees, and a monitor of another worker that is left as it is. */
+static void receive_beside_a_monitor(struct rig_client *member, unsigned int n)
+{
+	for (unsigned int i = 0; i < n / 16; i++) {
+		rig_receive(&rig, 0, 16, 60, 1);
+		rig_settle(&rig);
+		if (member)
+			CHECK_EQ(read_all(member, false), 16);
+	}
+}
+
+/* It does not read: it is told how much it missed, as if it were of the port's worker. */
+static void copies_for_a_full_monitor_of_another_worker_are_not_made(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *member = rig_attach_to(&rig, 0, 0, 64, 0);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	const uint64_t *copies = &rig.w->port_counters[0][PORT_RX_COPIES];
+	const uint64_t *counters = m->server.counters;
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){m, NULL});
+	receive_beside_a_monitor(member, 320);
+	CHECK_EQ(*copies, 64);
+	CHECK_EQ(counters[CLIENT_RX_PACKETS], 64);
+	CHECK_EQ(counters[CLIENT_RX_DROP_RING], 320 - 64);
+	CHECK_EQ(m->server.drops->rx_dropped_ring, 320 - 64);
+	/* it reads, and keeps: there is room again, up to what it may hold */
+	m->server.state->max_bufs = 100;
+	CHECK_EQ(read_all(m, true), 64);
+	receive_beside_a_monitor(member, 320);
+	CHECK_EQ(*copies, 100);
+	CHECK_EQ(counters[CLIENT_RX_PACKETS], 100);
+	CHECK_EQ(counters[CLIENT_RX_DROP_RING], 320 - 64);
+	CHECK_EQ(counters[CLIENT_RX_DROP_HELD], 320 - 36);
+	CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 0);
+	rig_reclaim(&rig, m);
+	end_with_a_full_pool();
+}
+
+/* It was full when the frames came, and has read when its worker is told: it has missed them. */
+static void frames_kept_from_a_full_monitor_are_counted_when_it_has_read(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){m, NULL});
+	rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
+	receive_beside_a_monitor(NULL, 64);
+	CHECK_EQ(rig.w->record.loans_out, 64);
+	rig_receive(&rig, 0, 16, 60, 1);
+	CHECK_EQ(rig.w->record.loans_out, 64); /* they are not lent either */
+	CHECK_EQ(mesh_waiting(rig.workers[1]->mesh.from[0], MESH_DELIVER), 1);
+	CHECK_EQ(read_all(m, false), 64);
+	rig_settle(&rig);
+	CHECK_EQ(m->server.counters[CLIENT_RX_DROP_RING], 16);
+	CHECK_EQ(m->server.drops->rx_dropped_ring, 16);
+	receive_beside_a_monitor(NULL, 16);
+	CHECK_EQ(read_all(m, false), 16);
+	/* where there is no place even for that: as for all that cannot cross */
+	receive_beside_a_monitor(NULL, 64);
+	for (unsigned int i = 0; i < 34; i++)
+		rig_receive(&rig, 0, 10, 60, 1);
+	rig_settle(&rig);
+	CHECK_EQ(m->server.counters[CLIENT_RX_DROP_RING], 16 + 32 * 10);
+	CHECK_EQ(rig.w->port_counters[0][PORT_RX_CROSS_FULL], 2 * 10);
+	read_all(m, false);
+	end_with_a_full_pool();
+}
+
+/* Its worker alone judges that. It looks the same when an honest one reads between the two looks at its ring. */
+static void monitor_of_another_worker_that_writes_nonsense_is_found_out(void)
+{
+	rig_open_workers(&rig, 2);
+	struct rig_client *m = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	rig_publish(&rig, 0, NULL, (struct rig_client *[]){m, NULL});
+	receive_beside_a_monitor(NULL, 64);
+	CHECK_EQ(cross_lendable(rig.w, &m->server, 16), 0);
+	m->client.up->rx_head = 1000;
+	CHECK_EQ(cross_lendable(rig.w, &m->server, 16), 16);
+	receive_beside_a_monitor(NULL, 16);
+	CHECK_EQ(m->server.violation, VIOLATION_RING_INDEX);
+	rig_reclaim(&rig, m);
+	end_with_a_full_pool();
+}
+
 /* -- files: what they deliver waits for room, so that nothing of them is lost --------------------- */
 
 static unsigned int room_at(unsigned int port)
@@ -196,7 +311,7 @@ static void room_for_a_file_counts_what_its_monitors_get(void)
 	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
 	            (struct rig_client *[]){m[0], m[1], m[2], NULL});
 	rig.w->mesh.to[1]->slots[MESH_DELIVER] = 64;
-	for (unsigned int round = 0; round < 20; round++) {
+	for (unsigned int round = 0; round < 30; round++) {
 		while ((n = room_at(0)) > 0) {
 			rig_receive(&rig, 0, n, 60, 1);
 			total += n;
@@ -410,24 +525,25 @@ static void flood(struct rig_client *c, uint16_t port)
 		ixy_free_batch(&c->client, descs + k, (unsigned int)(n - k));
 }
 
-/* A port with little room, and senders of its own worker and of two others: each gets its part. */
-static void port_with_little_room_is_shared_by_all_workers(void)
+/* A port with little room, and senders of its own worker and of others: each gets its part. */
+static void little_room_is_shared_by(unsigned int num_workers)
 {
-	struct rig_client *c[3];
+	struct rig_client *c[RIG_WORKERS];
 
-	rig_open_workers(&rig, 3);
+	rig_open_workers(&rig, num_workers);
 	use_few_driver();
-	for (unsigned int i = 0; i < 3; i++)
-		c[i] = rig_attach_to(&rig, i, 0, 128, 64);
+	for (unsigned int i = 0; i < num_workers; i++)
+		c[i] = rig_attach_to(&rig, i, 0, num_workers > 3 ? 48 : 128,
+		                     num_workers > 3 ? 32 : 64);
 	for (unsigned int round = 0; round < 3000; round++)
-		for (unsigned int i = 0; i < 3; i++) {
+		for (unsigned int i = 0; i < num_workers; i++) {
 			flood(c[i], 1);
 			if (i == 1)
 				tokens = 8;
 			worker_round(rig.workers[i], rig.tables);
 		}
 	CHECK(rig.num_sent >= 2990 * 8); /* nobody has frames in the first round */
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < num_workers; i++) {
 		uint64_t sent = c[i]->server.counters[CLIENT_TX_PACKETS];
 
 		CHECK_EQ(c[i]->server.counters[CLIENT_TX_DROPPED], 0);
@@ -437,8 +553,84 @@ static void port_with_little_room_is_shared_by_all_workers(void)
 		CHECK(sent >= 3000);
 	}
 	tokens = 100000;
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < num_workers; i++)
 		rig_reclaim(&rig, c[i]);
+	end_with_a_full_pool();
+}
+
+static void port_with_little_room_is_shared_by_all_workers(void)
+{
+	for (unsigned int n = 2; n <= RIG_WORKERS; n++)
+		little_room_is_shared_by(n);
+}
+
+/*
+ * What a client sends through a pair of another worker is sent as well, and what it frees so is free at
+ * once, while others of both workers keep the port busy.
+ */
+static void passed_buffers_do_not_starve_behind_what_others_send(void)
+{
+	struct ixy_desc descs[4];
+	unsigned int round;
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
+	struct rig_client *c[2];
+	for (unsigned int i = 0; i < 2; i++)
+		c[i] = rig_attach_to(&rig, i, 0, 128, 64);
+	make_siblings(0, 2);
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, NULL);
+	rig_receive(&rig, 1, 4, 60, 1);
+	CHECK_EQ(ixy_rx_batch(&b->client, descs, 4), 4);
+	for (round = 0; round < 100; round++) {
+		if (round == 50) {
+			descs[0].port = 1;
+			CHECK_EQ(ixy_tx_batch(&a->client, descs, 1), 1);
+			CHECK_EQ(ixy_free_batch(&a->client, descs + 1, 3), 3);
+		}
+		for (unsigned int i = 0; i < 2; i++) {
+			flood(c[i], 1);
+			if (i == 1)
+				tokens = 8;
+			worker_round(rig.workers[i], rig.tables);
+			/* in step with each other no two workers are */
+			if (i == 0 && round % 3 == 0)
+				worker_round(rig.workers[0], rig.tables);
+		}
+		if (round >= 50)
+			CHECK(b->server.state->held <= 1);
+	}
+	CHECK_EQ(b->server.state->held, 0);
+	CHECK_EQ(b->server.counters[CLIENT_TX_PACKETS], 1);
+	CHECK_EQ(a->server.violation + b->server.violation, 0);
+	tokens = 100000;
+	for (unsigned int i = 0; i < 2; i++)
+		rig_reclaim(&rig, c[i]);
+	end_with_a_full_pool();
+}
+
+/* A port takes nothing: frames that were passed wait for it, frees that were passed do not. */
+static void passed_frees_do_not_wait_for_a_port(void)
+{
+	struct ixy_desc descs[8];
+
+	rig_open_workers(&rig, 2);
+	use_few_driver();
+	tokens = 0;
+	struct rig_client *a = rig_attach_to(&rig, 0, 0, 16, 0);
+	struct rig_client *b = rig_attach_to(&rig, 1, 0, 16, 0);
+	make_siblings(0, 2);
+	rig_publish(&rig, 1, (struct rig_client *[]){b, NULL}, NULL);
+	rig_receive(&rig, 1, 8, 60, 1);
+	CHECK_EQ(ixy_rx_batch(&b->client, descs, 8), 8);
+	send_to(a, descs, 2, 1);
+	free_descs(a, descs + 2, 6);
+	rig_settle(&rig);
+	CHECK_EQ(b->server.state->held, 2);
+	CHECK_EQ(mesh_waiting(rig.workers[1]->mesh.from[0], MESH_PASS), 2);
+	tokens = 2;
 	end_with_a_full_pool();
 }
 
@@ -565,6 +757,10 @@ int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
 	RUN(drops_counted_by_two_workers_are_all_counted);
+	RUN(monitors_of_another_worker_leave_room_for_its_members);
+	RUN(copies_for_a_full_monitor_of_another_worker_are_not_made);
+	RUN(frames_kept_from_a_full_monitor_are_counted_when_it_has_read);
+	RUN(monitor_of_another_worker_that_writes_nonsense_is_found_out);
 	RUN(room_for_a_file_counts_what_its_monitors_get);
 	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
 	RUN(room_for_a_file_respects_the_members_share);
@@ -572,6 +768,8 @@ int main(void)
 	RUN(promise_leaves_room_for_what_any_port_may_hold);
 	RUN(loans_kept_by_some_readers_leave_places_for_others);
 	RUN(port_with_little_room_is_shared_by_all_workers);
+	RUN(passed_buffers_do_not_starve_behind_what_others_send);
+	RUN(passed_frees_do_not_wait_for_a_port);
 	RUN(freed_beside_a_sleeping_worker_are_asked_for);
 	RUN(port_that_was_closed_is_looked_at_again);
 	RUN(back_is_taken_in_slices);

@@ -453,8 +453,12 @@ static void found(uint32_t buf)
 
 static void find_on_the_way(const struct mesh_link *link)
 {
-	for (uint32_t i = 0; i < mesh_waiting(link, MESH_DELIVER); i++)
-		found(link->deliver[mesh_at(link, MESH_DELIVER, i)].desc.buf);
+	for (uint32_t i = 0; i < mesh_waiting(link, MESH_DELIVER); i++) {
+		const struct mesh_delivery *d = &link->deliver[mesh_at(link, MESH_DELIVER, i)];
+
+		if (!d->missed)
+			found(d->desc.buf);
+	}
 	for (uint32_t i = 0; i < mesh_waiting(link, MESH_BACK); i++)
 		found(link->back[mesh_at(link, MESH_BACK, i)]);
 	for (uint32_t i = 0; i < mesh_waiting(link, MESH_SEND); i++)
@@ -558,6 +562,7 @@ static void open_random(void)
 				rig.workers[i]->mesh.to[k]->slots[MESH_DELIVER] = 32;
 				rig.workers[i]->mesh.to[k]->slots[MESH_SEND] = 16;
 				rig.workers[i]->mesh.to[k]->slots[MESH_PASS] = 8;
+				rig.workers[i]->mesh.to[k]->slots[MESH_FREE] = 8;
 			}
 	publish();
 }

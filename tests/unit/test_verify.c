@@ -130,6 +130,25 @@ static void verify_agrees_with_a_sound_record(void)
 	}
 }
 
+/* What tells a monitor's worker that it was full is on the way, and no buffer with it. */
+static void verify_agrees_while_a_full_monitor_is_told_what_it_missed(void)
+{
+	const struct mesh_link *link;
+
+	open_busy(2);
+	for (unsigned int i = 0; i < 8; i++) {
+		rig_settle(&rig);
+		rig_receive(&rig, 1, 10, 60, 1);
+	}
+	rig_settle(&rig);
+	rig_receive(&rig, 1, 10, 60, 1);
+	link = rig.w->mesh.from[1];
+	CHECK_EQ(mesh_waiting(link, MESH_DELIVER), 1);
+	CHECK_EQ(link->deliver[mesh_at(link, MESH_DELIVER, 0)].missed, 10);
+	sound();
+	close_busy();
+}
+
 static void verify_finds_a_lost_buffer(void)
 {
 	open_busy(2);
@@ -217,6 +236,7 @@ static void verify_finds_a_broken_promise(void)
 int main(void)
 {
 	RUN(verify_agrees_with_a_sound_record);
+	RUN(verify_agrees_while_a_full_monitor_is_told_what_it_missed);
 	RUN(verify_finds_a_lost_buffer);
 	RUN(verify_finds_a_buffer_that_is_free_twice);
 	RUN(verify_finds_a_held_buffer_on_a_stack);
