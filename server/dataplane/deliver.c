@@ -75,7 +75,7 @@ uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *
 {
 	struct qp_state *st = qp->state;
 	uint32_t k = deliver_grantable(w, source, qp, n);
-	uint64_t bytes = 0, dropped = 0;
+	uint64_t bytes = 0;
 
 	if (k) {
 		descs_put(qp->rx_ring, qp->rx_slots, st->rx_tail, descs, k);
@@ -87,15 +87,13 @@ uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *
 		admission_charge(w, st, k);
 		publish(w, qp, k, bytes);
 	}
-	for (uint32_t i = k; i < n; i++) {
-		dropped += descs[i].len;
-		record_put(&w->record, descs[i].buf);
-	}
-	return bytes + dropped;
+	if (k == n)
+		return bytes;
+	record_put_all(&w->record, descs + k, n - k);
+	return bytes + descs_bytes(descs + k, n - k);
 }
 
-void deliver_granted(struct worker *w, const struct worker *source, struct qp *qp,
-                     const struct ixy_desc *descs, uint32_t n)
+void deliver_lent(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n)
 {
 	struct qp_state *st = qp->state;
 	uint32_t mask = qp->rx_slots - 1, tail = st->rx_tail;
@@ -112,10 +110,7 @@ void deliver_granted(struct worker *w, const struct worker *source, struct qp *q
 		desc->flags |= IXY_DESC_SNAPPED;
 		bytes -= descs[i].len - st->snap_len;
 	}
-	if (source == w)
-		record_lend_all(&w->record, st->reader, descs, n);
-	else
-		record_borrow_all(&w->record, st->reader, descs, n);
+	record_take_places(&w->record, st->reader, descs, n);
 	admission_charge(w, st, n);
 	publish(w, qp, n, bytes);
 }
@@ -125,8 +120,10 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 {
 	uint32_t k = deliver_grantable(w, source, qp, n);
 
+	if (k && source == w)
+		record_add_places(&w->record, descs, k);
 	if (k)
-		deliver_granted(w, source, qp, descs, k);
+		deliver_lent(w, qp, descs, k);
 	return k;
 }
 

@@ -262,6 +262,13 @@ static inline unsigned int record_free_sole(struct record *r, const struct ixy_d
 	                                 : record_free_sole_of(r, descs, n, false);
 }
 
+/* record_put_all - record_put for each of @descs */
+static inline void record_put_all(struct record *r, const struct ixy_desc *descs, unsigned int n)
+{
+	for (unsigned int i = record_free_sole(r, descs, n); i < n; i++)
+		record_put(r, descs[i].buf);
+}
+
 static inline bool holder_is_lent(const uint16_t *holders, uint32_t buf)
 {
 	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
@@ -410,20 +417,29 @@ static inline void record_begin_loans(struct record *r, const struct ixy_desc *d
 	}
 }
 
-/* record_lend_all - reader number @reader gets a place in each of these loans, which this worker began */
-static inline void record_lend_all(struct record *r, unsigned int reader,
-                                   const struct ixy_desc *descs, unsigned int n)
+/*
+ * record_begin_loans_of - the same, where it is known how many holders each loan has: @places, not 0
+ *
+ * WORKER is none of them any more; a device that is stays without another word.
+ */
+static inline void record_begin_loans_of(struct record *r, const struct ixy_desc *descs,
+                                         const uint8_t *places, unsigned int n)
 {
-	uint64_t *bits = r->readers[reader];
-	uint16_t *lent = r->lent;
+	const unsigned int lender = r->worker << 8;
+	uint16_t *holders = r->holder, *lent = r->lent;
 
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t buf = descs[i].buf;
-		uint64_t word = bits[buf / 64] | 1ull << (buf % 64);
-
-		__atomic_store_n(&bits[buf / 64], word, __ATOMIC_RELAXED);
-		__atomic_store_n(&lent[buf], (uint16_t)(lent[buf] + 1), __ATOMIC_RELAXED);
+		__atomic_store_n(&lent[descs[i].buf], (uint16_t)(lender | places[i]),
+		                 __ATOMIC_RELAXED);
+		__atomic_store_n(&holders[descs[i].buf], HOLDER_LENT, __ATOMIC_RELAXED);
 	}
+}
+
+/* record_add_places - one more holder for each of these loans, which this worker began */
+static inline void record_add_places(struct record *r, const struct ixy_desc *descs, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		record_count_loan(r, descs[i].buf, 1);
 }
 
 /*
@@ -467,12 +483,18 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
 	return i;
 }
 
-/* record_borrow_all - a reader of this worker takes the places that another worker lent it */
-static inline void record_borrow_all(struct record *r, unsigned int reader,
-                                     const struct ixy_desc *descs, unsigned int n)
+/* record_take_places - a reader of this worker takes its place in each of these loans, which counts it already */
+static inline void record_take_places(struct record *r, unsigned int reader,
+                                      const struct ixy_desc *descs, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++)
-		record_reader_set(r, reader, descs[i].buf, true);
+	uint64_t *bits = r->readers[reader];
+
+	for (unsigned int i = 0; i < n; i++) {
+		const uint32_t buf = descs[i].buf;
+
+		__atomic_store_n(&bits[buf / 64], bits[buf / 64] | 1ull << (buf % 64),
+		                 __ATOMIC_RELAXED);
+	}
 }
 
 /* record_leave_loans - who began these loans is done; a loan that nobody took is at its end */

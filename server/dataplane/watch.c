@@ -104,6 +104,48 @@ static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
 		cross_lend(w, queue, qp, descs, n);
 }
 
+static bool watched_from_here(const struct worker *w, const struct port_table *table)
+{
+	for (unsigned int i = 0; i < table->num_monitors && w->num_workers > 1; i++)
+		if (table->monitors[i]->worker != w->index)
+			return false;
+	return true;
+}
+
+/*
+ * Lends frames to readers of this worker alone: the monitors and, if there is one, @member. Each takes the
+ * first ones, as many as it can, so the holders of each loan are known before it begins, and what nobody takes
+ * is not lent at all. @others: holders that there are besides. Returns how many frames were lent.
+ */
+static unsigned int lend_here(struct worker *w, const struct port_table *table, struct qp *member,
+                              struct ixy_desc *descs, unsigned int n, unsigned int others,
+                              uint64_t realtime_ns)
+{
+	struct qp *readers[MAX_MONITORS + 1];
+	uint32_t room[MAX_MONITORS + 1], most = 0;
+	unsigned int num = table->num_monitors;
+	uint8_t places[BURST];
+
+	memcpy(readers, table->monitors, num * sizeof(readers[0]));
+	if (member)
+		readers[num++] = member;
+	memset(places, (int)others, sizeof(places));
+	for (unsigned int i = 0; i < num; i++) {
+		room[i] = deliver_grantable(w, w, readers[i], n);
+		most = room[i] > most ? room[i] : most;
+		for (unsigned int k = 0; k < room[i]; k++)
+			places[k]++;
+	}
+	for (unsigned int i = 0; i < most; i++)
+		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+	record_begin_loans_of(&w->record, descs, places, most);
+	note_delivered(w, descs, most);
+	for (unsigned int i = 0; i < num; i++)
+		if (room[i])
+			deliver_lent(w, readers[i], descs, room[i]);
+	return most;
+}
+
 /* Which monitor is first: another one each time, since those who come first may take all the room there is. */
 static unsigned int first_monitor(struct worker *w, const struct port_table *table)
 {
@@ -133,6 +175,13 @@ void watch_lend(struct worker *w, struct port_queue *queue, const struct port_ta
                 struct ixy_desc *descs, struct qp *const *takers, unsigned int n,
                 uint64_t realtime_ns)
 {
+	if (table->num_members <= 1 && watched_from_here(w, table) &&
+	    (!table->single || table->single->worker == w->index)) {
+		unsigned int lent = lend_here(w, table, table->single, descs, n, 0, realtime_ns);
+
+		record_put_all(&w->record, descs + lent, n - lent);
+		return;
+	}
 	for (unsigned int i = 0; i < n; i++)
 		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
 	lend_to_monitors(w, queue, table, descs, n);
@@ -173,7 +222,8 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 			lend(w, queue, qp, copies, k);
 			cross_miss(w, queue, qp, n - audience.room[i]);
 		} else if (k) {
-			deliver_granted(w, w, qp, copies, k);
+			record_add_places(&w->record, copies, k);
+			deliver_lent(w, qp, copies, k);
 		}
 		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
@@ -197,12 +247,16 @@ void watch_outgoing(struct worker *w, struct port_queue *queue, const struct por
 			read[num_read++] = desc;
 			continue;
 		}
-		watch_stamp(w, &desc, desc.len, realtime_ns);
 		sole[num_sole++] = desc;
 	}
 	if (num_read)
 		watch_copy(w, queue, table, read, num_read, realtime_ns);
 	/* the device stays one of the holders */
-	if (num_sole)
+	if (num_sole && watched_from_here(w, table)) {
+		lend_here(w, table, NULL, sole, num_sole, 1, realtime_ns);
+	} else if (num_sole) {
+		for (unsigned int i = 0; i < num_sole; i++)
+			watch_stamp(w, &sole[i], sole[i].len, realtime_ns);
 		lend_to_monitors(w, queue, table, sole, num_sole);
+	}
 }
