@@ -61,7 +61,7 @@ static unsigned int collect_active(struct worker *w, const struct tables *tables
 	unsigned int n = w->num_active, at = w->first_qp < n ? w->first_qp : 0, work = 0;
 
 	*some_quiet = false;
-	w->first_qp = at + 1;
+	w->first_qp = at + 1 + worker_chance(w);
 	for (unsigned int i = 0; i < n; i++) {
 		struct qp *qp = w->polled[at];
 

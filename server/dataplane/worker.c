@@ -185,7 +185,7 @@ static unsigned int take_sent(struct worker *w, const struct tables *tables)
 
 	if (w->num_workers == 1)
 		return active_collect(w, tables);
-	w->others_first = !w->others_first;
+	w->others_first ^= 1 ^ worker_chance(w);
 	if (w->others_first) {
 		work = cross_send_on(w, tables);
 		return work + active_collect(w, tables);

@@ -148,6 +148,17 @@ void worker_reclaim(struct worker *worker, struct qp *qp);
 /* worker_violation - @qp broke a rule: nothing of it is trusted any more, control closes it */
 void worker_violation(struct worker *worker, struct qp *qp, enum violation violation);
 
+/*
+ * worker_chance - 0 or 1, out of a clock that is much faster than the rounds
+ *
+ * For turns: whoever took turns strictly would stay in step with a port that has room in every second round,
+ * and the same one would find it each time.
+ */
+static inline unsigned int worker_chance(const struct worker *w)
+{
+	return (w->now_ns >> 2 ^ w->now_ns >> 5) & 1;
+}
+
 static inline void worker_mark_dirty(struct worker *w, struct qp *qp, uint32_t event)
 {
 	qp->events |= event;

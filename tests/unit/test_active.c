@@ -56,6 +56,52 @@ static void all_but_the_busy_one_become_quiet(void)
 	rig_close(&rig);
 }
 
+static void scarce_tx_burst(struct port_queue *queue, const struct ixy_desc *descs, unsigned int n)
+{
+	rig.room -= n;
+	rig_tx_burst(queue, descs, n);
+}
+
+static const struct driver scarce_driver = {
+	.name = "scarce", .tx_room = rig_tx_room, .tx_burst = scarce_tx_burst};
+
+/*
+ * A port that has room in every second round, the odd or the even ones, and of two clients one sends more than
+ * that. Returns how much the other one gets through; half would be 250.
+ */
+static unsigned int sent_beside_a_flooder(unsigned int odd)
+{
+	unsigned int sent = 0;
+
+	open_with(2, 64);
+	rig.ports[0].driver = &scarce_driver;
+	rig.room = 0;
+	srand(1);
+	worker_round(rig.w, rig.tables); /* grants */
+	for (unsigned int i = 0; i < 1000; i++) {
+		struct rig_client *flooder = rig.clients[0], *other = rig.clients[1];
+
+		while (flooder->client.tx_tail - flooder->server.state->tx_head < 8)
+			send_one(flooder);
+		if (other->server.state->tx_head == other->client.tx_tail) {
+			sent++;
+			send_one(other);
+		}
+		/* stays below the time after which the port counts as stalled */
+		rig.w->now_ns += 100 + (uint64_t)rand() % 100;
+		rig.room = i % 2 == odd;
+		worker_round(rig.w, rig.tables);
+	}
+	rig_close(&rig);
+	return sent;
+}
+
+static void who_sends_little_is_not_starved_in_step(void)
+{
+	CHECK(sent_beside_a_flooder(0) > 100);
+	CHECK(sent_beside_a_flooder(1) > 100);
+}
+
 /* What the client does after the look is for the next round; a look is used once. */
 static void look_before_collect_is_used_once(void)
 {
@@ -301,6 +347,7 @@ static void starving_pair_stays_active(void)
 
 int main(void)
 {
+	RUN(who_sends_little_is_not_starved_in_step);
 	RUN(all_but_the_busy_one_become_quiet);
 	RUN(look_before_collect_is_used_once);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
