@@ -68,6 +68,9 @@ static void publish(struct worker *w, struct qp *qp, uint32_t n, uint64_t bytes)
 	counter_add(&qp->counters[CLIENT_RX_BYTES], bytes);
 	worker_mark_dirty(w, qp, IXY_WAKE_RX);
 	active_expect(w, qp);
+	/* the client has these lines; the stores of the next burst would wait for them one after the other */
+	if (qp->rx_slots - (st->rx_tail - st->rx_head) >= n)
+		descs_ask(qp->rx_ring, qp->rx_slots, st->rx_tail, n);
 }
 
 uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *qp,

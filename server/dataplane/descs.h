@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <ixy/abi.h>
+#include <ixy/ring.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -48,6 +49,20 @@ static inline void descs_put(struct ixy_desc *ring, uint32_t slots, uint32_t at,
 
 	descs_copy(ring + begin, descs, run);
 	descs_copy(ring, descs + run, n - run);
+}
+
+/*
+ * descs_ask - asks for the lines of the next @n descriptors, for a descs_put() to come; a hint
+ *
+ * The slots have to be free, and those of the line in which @at lies are left alone: whoever was given what
+ * lies in the rest of it is about to read it.
+ */
+static inline void descs_ask(struct ixy_desc *ring, uint32_t slots, uint32_t at, uint32_t n)
+{
+	const uint32_t per_line = IXY_CACHE_LINE / sizeof(*ring);
+
+	for (uint32_t i = -at % per_line; i + per_line <= n; i += per_line)
+		ixy_will_write(&ring[(at + i) & (slots - 1)]);
 }
 
 /*

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ixy/ring.h>
+
 #include "server/driver/driver.h"
 
 #define HEAD_BYTES 64 /* what is prepared for each flow; the rest of a longer frame is zero */
 #define MAX_FLOWS  4096
+#define AHEAD      8 /* frames */
 
 /* Ethernet, IPv4 and UDP: 42 bytes, written byte by byte so that there is no padding to think of. */
 struct head {
@@ -206,8 +209,16 @@ static unsigned int null_rx_burst(struct port_queue *queue, struct ixy_desc *des
 	UNROLLED
 	for (unsigned int i = 0; i < n; i++)
 		desc_write(&descs[i], words, bufs[i]);
-	for (unsigned int i = 0; !port->keep && i < n; i++)
+	if (port->keep)
+		return n;
+	for (unsigned int i = 0; i < n && i < AHEAD; i++)
+		ixy_will_write(pool_data(queue->pool, &descs[i]));
+	for (unsigned int i = 0; i < n; i++) {
+		/* a client had these lines: the first stores would wait for them one after the other */
+		if (i + AHEAD < n)
+			ixy_will_write(pool_data(queue->pool, &descs[i + AHEAD]));
 		fill(port, state, pool_data(queue->pool, &descs[i]));
+	}
 	return n;
 }
 
