@@ -60,7 +60,7 @@ struct pci_device {
 
 /* The options that all PCI ports share; a driver adds its own keys to pci_option_keys. */
 struct pci_options {
-	bool force; /* take it even if its interface is up with an address */
+	bool force; /* take it even if its interface is in use */
 	int access; /* enum pci_access, or -1: VFIO where the device is behind an IOMMU */
 };
 
@@ -83,8 +83,9 @@ int pci_look(const struct port_config *config, struct pci_info *info, struct err
 /*
  * pci_plan - whether pci_open would take the device, and how; changes nothing
  *
- * Refuses a device whose interface is up and has an address (names it), unless forced; one in
- * use by another process; VFIO that is not there; writes what would happen into @plan.
+ * Refuses a device whose interface is in use, or may be (up with an address; a part of a bridge or bond, or
+ * below a VLAN; in another network namespace), unless forced; one in use by another process; VFIO that is
+ * not there; writes what would happen into @plan.
  */
 int pci_plan(const struct port_config *config, const struct pci_info *info,
              const struct pci_options *options, enum pci_access *access, char *plan,

@@ -108,24 +108,64 @@ static int check_claim(const char *root, const struct port_config *config,
 	                                config->name, info->address, root, info->address);
 }
 
+/* The network that this host, or somebody on it, has through the card is not taken away by accident. */
+static int check_use(const char *root, const struct port_config *config,
+                     const struct pci_info *info, struct error *error)
+{
+	struct pci_use use;
+	char head[128];
+
+	pci_find_use(root, info, &use);
+	snprintf(head, sizeof(head), "port %s: %s is in use:", config->name, info->address);
+	switch (use.kind) {
+	case PCI_USE_NONE:
+		return 0;
+	case PCI_USE_ADDRESS:
+		return error_set(error,
+		                 "%s its interface %s is up and has the address %s; run `ip addr "
+		                 "flush dev %s && ip link set dev %s down` if nothing needs it, or "
+		                 "add force=1",
+		                 head, use.interface, use.by, use.interface, use.interface);
+	case PCI_USE_PORT:
+		return error_set(error,
+		                 "%s its interface %s is a part of %s; run `ip link set dev %s "
+		                 "nomaster` if nothing needs it, or add force=1",
+		                 head, use.interface, use.by, use.interface);
+	case PCI_USE_BELOW:
+		return error_set(error,
+		                 "%s the interface %s stands on its interface %s; run `ip link del "
+		                 "dev %s` if nothing needs it, or add force=1",
+		                 head, use.by, use.interface, use.by);
+	case PCI_USE_ELSEWHERE:
+		return error_set(error,
+		                 "port %s: %s may be in use: its interface %s%sis in another "
+		                 "network namespace, a container's perhaps; move it to the "
+		                 "server's own (`ip -n NAMESPACE link set dev INTERFACE netns "
+		                 "%ld`), or add force=1",
+		                 config->name, info->address, use.interface,
+		                 use.interface[0] ? " " : "", (long)getpid());
+	case PCI_USE_UNKNOWN:
+		break;
+	}
+	return error_set(error,
+	                 "port %s: %s may be in use: the kernel does not tell the addresses of its "
+	                 "interface %s; run `ip link set dev %s down` if nothing needs it, and add "
+	                 "force=1",
+	                 config->name, info->address, use.interface, use.interface);
+}
+
 int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
                    const struct pci_options *options, enum pci_access *chosen, char *plan,
                    size_t plan_bytes, struct error *error)
 {
-	char name[32], address[64], path[256];
+	char path[256];
 
 	*chosen = choose_access(info, options);
 	if ((*chosen == PCI_VFIO && check_vfio(root, config, info, error)) ||
 	    check_claim(root, config, info, error))
 		return -1;
-	pci_interface(root, info, name, sizeof(name), address, sizeof(address));
-	if (address[0] && !options->force)
-		return error_set(
-			error,
-			"port %s: %s is in use: its interface %s is up and has the address "
-			"%s; run `ip addr flush dev %s && ip link set dev %s down` if "
-			"nothing needs it, or add force=1",
-			config->name, info->address, name, address, name, name);
+	if (!options->force && check_use(root, config, info, error))
+		return -1;
 	snprintf(path, sizeof(path), "%s/devices/%s/config", root, info->address);
 	if (access(path, W_OK))
 		return error_set(error, "port %s: only root can take %s; start the server as root",

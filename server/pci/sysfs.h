@@ -31,13 +31,24 @@ bool pci_read_info(const char *root, struct pci_info *info);
 /* pci_list_nics - the network devices below @root, as "0000:03:00.0 (8086:10fb, ixgbe)", for messages */
 void pci_list_nics(const char *root, char *text, size_t bytes);
 
-/*
- * pci_interface - the name of an interface of the device, and one of its addresses if it is up; "" if not
- *
- * Of several it is one that has an address. Interfaces of other network namespaces are not seen.
- */
-void pci_interface(const char *root, const struct pci_info *info, char *name, size_t name_bytes,
-                   char *address, size_t address_bytes);
+/* What the kernel does with the interfaces of a device. */
+enum pci_use_kind {
+	PCI_USE_NONE,
+	PCI_USE_ADDRESS,   /* it is up, and has the address @by */
+	PCI_USE_PORT,      /* of a bridge, bond, team or switch @by */
+	PCI_USE_BELOW,     /* @by, a VLAN or the like, stands on it */
+	PCI_USE_ELSEWHERE, /* it is in another network namespace: no telling */
+	PCI_USE_UNKNOWN,   /* the kernel does not tell of addresses */
+};
+
+struct pci_use {
+	enum pci_use_kind kind;
+	char interface[32]; /* "" if it cannot be seen, or there is none */
+	char by[64];
+};
+
+/* pci_find_use - of several interfaces it is one that is used, if any is */
+void pci_find_use(const char *root, const struct pci_info *info, struct pci_use *use);
 
 /*
  * pci_read_resource - size and kind of BAR @index, of the line in @root/devices/@address/resource

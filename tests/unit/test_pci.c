@@ -1,9 +1,14 @@
 /* test_pci.c - what is read of cards, in a tree of our own: addresses, options, plans, what was left running */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "server/pci/pci.h"
@@ -194,44 +199,75 @@ static void list_has_network_cards_only(void)
 	fake_close(&fake);
 }
 
-/* The loopback interface is the one that is up, with an address, on every machine. */
-static void interface_is_found_below_the_device_or_its_child(void)
+/*
+ * The interfaces of the machine, as the kernel tells them: one that is up, one that is down, one with a link's
+ * own address only. This function takes the C library's place.
+ */
+static bool addresses_fail;
+
+int getifaddrs(struct ifaddrs **all)
+{
+	static struct sockaddr_in in = {.sin_family = AF_INET};
+	static struct sockaddr_in6 link_local = {.sin6_family = AF_INET6};
+	static struct sockaddr link = {.sa_family = AF_PACKET};
+	static struct ifaddrs list[] = {
+		{.ifa_name = (char *)"up0", .ifa_flags = IFF_UP, .ifa_addr = &link},
+		{.ifa_name = (char *)"up0", .ifa_flags = IFF_UP, .ifa_addr = (void *)&in},
+		{.ifa_name = (char *)"down0", .ifa_addr = (void *)&in},
+		{.ifa_name = (char *)"quiet0",
+	         .ifa_flags = IFF_UP,
+	         .ifa_addr = (void *)&link_local},
+		{.ifa_name = (char *)"quiet1", .ifa_flags = IFF_UP},
+	};
+
+	if (addresses_fail)
+		return -1;
+	in.sin_addr.s_addr = htonl(0x0a010203);
+	inet_pton(AF_INET6, "fe80::1", &link_local.sin6_addr);
+	for (unsigned int i = 0; i + 1 < COUNT(list); i++)
+		list[i].ifa_next = &list[i + 1];
+	*all = list;
+	return 0;
+}
+
+void freeifaddrs(struct ifaddrs *all)
+{
+	(void)all;
+}
+
+static struct pci_use use_of(const struct fake_pci *fake)
 {
 	struct pci_info info = {.address = NIC};
+	struct pci_use use;
+
+	memset(&use, 'u', sizeof(use));
+	pci_find_use(fake->root, &info, &use);
+	return use;
+}
+
+static void use_is_found_below_the_device_or_its_child(void)
+{
 	unsigned int before = open_fds();
-	char name[32], address[64];
 	struct fake_pci fake;
+	struct pci_use use;
 
 	fake_open(&fake);
 	fake_device(&fake, NIC, "0x1af4", "0x1041", "0x020000");
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(name[0] == 0 && address[0] == 0);
-	fake_mkdir(fake_path("%s/devices/%s/net/ixy-nowhere0", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(strcmp(name, "ixy-nowhere0") == 0 && address[0] == 0);
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_NONE && use.interface[0] == 0);
+	fake_mkdir(fake_path("%s/devices/%s/net/down0", fake.root, NIC));
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_NONE && strcmp(use.interface, "down0") == 0);
 	/* of several, the one in use, wherever it is, and in whatever order they are listed */
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/ixy-nowhere1", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/lo", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/ixy-nowhere2", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio4/net/ixy-nowhere3", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(strcmp(name, "lo") == 0);
-	CHECK(strcmp(address, "127.0.0.1") == 0 || strcmp(address, "::1") == 0);
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/quiet0", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/up0", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/quiet1", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio4/net/quiet1", fake.root, NIC));
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_ADDRESS && strcmp(use.interface, "up0") == 0);
+	CHECK(strcmp(use.by, "10.1.2.3") == 0);
 	fake_close(&fake);
 	CHECK_EQ(open_fds(), before);
-}
-
-static bool lo_is_up(void)
-{
-	struct pci_info info = {.address = NIC};
-	char name[32], address[64];
-	struct fake_pci fake;
-
-	fake_open(&fake);
-	fake_mkdir(fake_path("%s/devices/%s/net/lo", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	fake_close(&fake);
-	return address[0];
 }
 
 static void bar_is_what_its_line_says(void)
@@ -405,7 +441,63 @@ static void plan_without_vfio_says_what_is_missing(void)
 	fake_close(&fake);
 }
 
+static void check_refusal(const struct fake_pci *fake, const char *why, const char *mend)
+{
+	enum pci_access access;
+	struct error error = {""};
+	char said[256];
+
+	CHECK_EQ(plan(fake, "p0=pci:" NIC, &access, &error, said), -1);
+	if (!strstr(error.text, why) || !strstr(error.text, mend)) {
+		printf("no '%s' and '%s' in: %s\n", why, mend, error.text);
+		CHECK(!"refused with its reason");
+	}
+	CHECK(strstr(error.text, "p0") && strstr(error.text, NIC) && strstr(error.text, "force=1"));
+	CHECK_EQ(plan(fake, "p0=pci:" NIC ",force=1", &access, &error, said), 0);
+}
+
 static void plan_refuses_a_card_in_use_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/up0", fake.root, NIC));
+	check_refusal(&fake, "interface up0 is up and has the address 10.1.2.3",
+	              "ip addr flush dev up0");
+	fake_close(&fake);
+}
+
+/* It has no address then, and the bridge has: the network of the host, or of all its virtual machines. */
+static void plan_refuses_a_part_of_a_bridge_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/quiet0", fake.root, NIC));
+	fake_link(&fake, NIC, "net/quiet0/upper_br0", ".");
+	fake_link(&fake, NIC, "net/quiet0/master", ".");
+	check_refusal(&fake, "interface quiet0 is a part of br0",
+	              "ip link set dev quiet0 nomaster");
+	fake_close(&fake);
+}
+
+static void plan_refuses_a_card_below_a_vlan_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x1af4", "0x1041", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/virtio3/net/quiet1", fake.root, NIC));
+	fake_link(&fake, NIC, "virtio3/net/quiet1/upper_quiet1.7", ".");
+	check_refusal(&fake, "interface quiet1.7 stands on its interface quiet1",
+	              "ip link del dev quiet1.7");
+	fake_close(&fake);
+}
+
+/* sysfs shows an empty directory; or it is that of another namespace, and shows what we do not have. */
+static void plan_refuses_a_card_of_another_namespace_unless_forced(void)
 {
 	enum pci_access access;
 	struct error error = {""};
@@ -414,11 +506,29 @@ static void plan_refuses_a_card_in_use_unless_forced(void)
 
 	fake_open(&fake);
 	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
-	fake_mkdir(fake_path("%s/devices/%s/net/lo", fake.root, NIC));
-	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), -1);
-	CHECK(strstr(error.text, "interface lo is up and has the address"));
-	CHECK(strstr(error.text, "ip addr flush dev lo") && strstr(error.text, "force=1"));
-	CHECK_EQ(plan(&fake, "p0=pci:" NIC ",force=1", &access, &error, said), 0);
+	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), 0);
+	fake_mkdir(fake_path("%s/devices/%s/net", fake.root, NIC));
+	check_refusal(&fake, "its interface is in another network namespace", "netns");
+	fake_mkdir(fake_path("%s/devices/%s/net/foreign0", fake.root, NIC));
+	check_refusal(&fake, "its interface foreign0 is in another network namespace", "netns");
+	fake_close(&fake);
+}
+
+static void plan_refuses_a_card_whose_addresses_are_not_known(void)
+{
+	enum pci_access access;
+	struct error error = {""};
+	struct fake_pci fake;
+	char said[256];
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/quiet0", fake.root, NIC));
+	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), 0);
+	addresses_fail = true;
+	check_refusal(&fake, "does not tell the addresses of its interface quiet0",
+	              "ip link set dev quiet0 down");
+	addresses_fail = false;
 	fake_close(&fake);
 }
 
@@ -601,12 +711,11 @@ int main(void)
 	RUN(card_that_is_quiet_or_gone_or_the_kernels_is_left_alone);
 	RUN(card_without_a_reset_is_stopped_all_the_same);
 	RUN(card_that_is_none_is_not_prepared);
-	if (lo_is_up()) {
-		RUN(interface_is_found_below_the_device_or_its_child);
-		RUN(plan_refuses_a_card_in_use_unless_forced);
-	} else {
-		printf("skip interface_is_found_below_the_device_or_its_child, "
-		       "plan_refuses_a_card_in_use_unless_forced: lo is not up here\n");
-	}
+	RUN(use_is_found_below_the_device_or_its_child);
+	RUN(plan_refuses_a_card_in_use_unless_forced);
+	RUN(plan_refuses_a_part_of_a_bridge_unless_forced);
+	RUN(plan_refuses_a_card_below_a_vlan_unless_forced);
+	RUN(plan_refuses_a_card_of_another_namespace_unless_forced);
+	RUN(plan_refuses_a_card_whose_addresses_are_not_known);
 	return DONE();
 }
