@@ -140,7 +140,8 @@ static void init_receive(struct ixgbe_device *d, uint32_t room, bool promisc)
 	clear_bits(d, IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN);
 	for (unsigned int i = 0; i < 128; i++)
 		ixgbe_write(d, IXGBE_MTA(i), 0);
-	ixgbe_write(d, IXGBE_VLNCTRL, 0);
+	/* not the rest: without VET, the type of a tag, no frame has one for the card */
+	clear_bits(d, IXGBE_VLNCTRL, IXGBE_VLNCTRL_VFE | IXGBE_VLNCTRL_CFIEN);
 	ixgbe_write(d, IXGBE_MCSTCTRL, 0);
 	if (promisc)
 		filter |= IXGBE_FCTRL_UPE | IXGBE_FCTRL_MPE;
@@ -148,9 +149,9 @@ static void init_receive(struct ixgbe_device *d, uint32_t room, bool promisc)
 	ixgbe_write(d, IXGBE_RXPBSIZE(0), RX_BUFFER_KB << 10);
 	for (unsigned int i = 1; i < 8; i++)
 		ixgbe_write(d, IXGBE_RXPBSIZE(i), 0);
-	ixgbe_write(d, IXGBE_HLREG0,
-	            IXGBE_HLREG0_TXCRCEN | IXGBE_HLREG0_RXCRCSTRP | IXGBE_HLREG0_JUMBOEN |
-	                    IXGBE_HLREG0_TXPADEN);
+	set_bits(d, IXGBE_HLREG0,
+	         IXGBE_HLREG0_TXCRCEN | IXGBE_HLREG0_RXCRCSTRP | IXGBE_HLREG0_JUMBOEN |
+	                 IXGBE_HLREG0_TXPADEN);
 	ixgbe_write(d, IXGBE_MAXFRS, (ixgbe_max_frame(room) + CRC_BYTES - VLAN_BYTES) << 16);
 	rdrxctl = (rdrxctl & ~IXGBE_RDRXCTL_FRSTSIZE) | IXGBE_RDRXCTL_CRCSTRIP |
 	          IXGBE_RDRXCTL_RSCACKC | IXGBE_RDRXCTL_FCOE_FIX;

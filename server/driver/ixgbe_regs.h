@@ -121,6 +121,8 @@ enum ixgbe_register { IXGBE_REGISTERS(IXGBE_ENUM) };
 #define IXGBE_FCTRL_MPE          IXGBE_BIT(8)
 #define IXGBE_FCTRL_UPE          IXGBE_BIT(9)
 #define IXGBE_FCTRL_BAM          IXGBE_BIT(10)
+#define IXGBE_VLNCTRL_CFIEN      IXGBE_BIT(29)
+#define IXGBE_VLNCTRL_VFE        IXGBE_BIT(30)
 #define IXGBE_MRQC_RSS           1u
 #define IXGBE_MRQC_FIELDS        (0xf3u << 16) /* IPv4, IPv6, and TCP and UDP over them */
 #define IXGBE_SECRXCTRL_RX_DIS   IXGBE_BIT(1)

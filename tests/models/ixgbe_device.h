@@ -156,7 +156,9 @@ void ixgbe_link_restart(struct ixgbe_model *m);
 bool ixgbe_link_update(struct ixgbe_model *m); /* true when it has changed */
 
 /* ixgbe_packet.c */
-void ixgbe_packet_parse(struct ixgbe_packet *packet, const uint8_t *frame, uint32_t len_bytes);
+/* @vet: the type that says that there is a tag, VLNCTRL.VET */
+void ixgbe_packet_parse(struct ixgbe_packet *packet, uint16_t vet, const uint8_t *frame,
+                        uint32_t len_bytes);
 uint16_t ixgbe_checksum(uint32_t sum, const uint8_t *bytes, uint32_t len_bytes);
 uint32_t ixgbe_pseudo_header(const uint8_t *l3, bool ipv4, uint8_t protocol, uint32_t len_bytes);
 

@@ -202,6 +202,9 @@ static void examine_rxen(struct ixgbe_model *m)
 		ixgbe_report(m, "rx-path-running", "SECRXSTAT.SECRX_RDY was not waited for");
 	if (!strip != !(*reg(m, R_RDRXCTL) & RDRXCTL_CRCSTRIP))
 		ixgbe_report(m, "rx-crc", "HLREG0.RXCRCSTRP is %u", strip ? 1 : 0);
+	if ((*reg(m, R_VLNCTRL) & VLNCTRL_VET) != *reg(m, R_DMATXCTL) >> DMATXCTL_VT_POS)
+		ixgbe_report(m, "vlan-type", "VLNCTRL %#x, DMATXCTL %#x", *reg(m, R_VLNCTRL),
+		             *reg(m, R_DMATXCTL));
 }
 
 static void examine_irq(struct ixgbe_model *m, uint32_t offset, uint32_t value)

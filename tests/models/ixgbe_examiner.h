@@ -36,6 +36,8 @@
  *   rx-path-running     RXCTRL.RXEN set without the receive path halted: SECRXCTRL.RX_DIS and SECRXSTAT (4.6.7)
  *   rx-no-ring          RXCTRL.RXEN set and no receive ring has been set up (4.6.7)
  *   rx-crc              RXCTRL.RXEN set while HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP differ (8.2.3.8.8)
+ *   vlan-type           RXCTRL.RXEN set while VLNCTRL.VET, the type of a tag that comes, is not DMATXCTL.VT, that of one
+ *                       that goes (8.2.3.7.2, 8.2.3.9.2)
  *   rx-running          packet buffer sizes (4.6.11.3.1) or MRQC.MRQE (8.2.3.7.12) changed while RXEN is set
  *   irq-setup           a cause enabled while no IVAR entry says which vector it has, or GPIE.MSIX_MODE is not set
  *   bus-master          work for the device while it may not be bus master: PCI command register, CTRL.GIO_DIS

@@ -175,6 +175,15 @@ static void strips_the_crc_by_half(struct rig *r)
 	rig_rx_path(r);
 }
 
+static void forgets_what_a_tag_is(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	rig_rx_ring(r, 0);
+	set(r, R_VLNCTRL, 0); /* to switch the filter off, which is off */
+	rig_rx_path(r);
+}
+
 static void packet_buffer_while_running(struct rig *r)
 {
 	rig_start(r, 1);
@@ -347,6 +356,7 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("rx-path-running", rxen_without_waiting_for_the_path),
 	MISTAKE("rx-no-ring", rxen_without_a_ring),
 	MISTAKE("rx-crc", strips_the_crc_by_half),
+	MISTAKE("vlan-type", forgets_what_a_tag_is),
 	MISTAKE("rx-running", packet_buffer_while_running),
 	MISTAKE("irq-setup", interrupts_before_ivar),
 	MISTAKE("irq-setup", link_interrupt_before_ivar_misc),

@@ -418,6 +418,24 @@ static void hash_key_is_symmetric_and_the_table_spreads(void)
 	rig_close();
 }
 
+/* Bits that are not ours, and the type of a VLAN tag, are as the reset left them. */
+static void what_the_reset_set_is_kept(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	card.regs[IXGBE_VLNCTRL / 4] = 0x8100 | IXGBE_VLNCTRL_VFE | IXGBE_VLNCTRL_CFIEN;
+	card.regs[IXGBE_DMATXCTL / 4] = 0x81000000;
+	card.regs[IXGBE_HLREG0 / 4] = 1u << 27;
+	CHECK_EQ(begin(&error), 0);
+	CHECK_EQ(card.regs[IXGBE_VLNCTRL / 4], 0x8100);
+	CHECK_EQ(card.regs[IXGBE_DMATXCTL / 4], 0x81000000 | IXGBE_DMATXCTL_TE);
+	CHECK_EQ(card.regs[IXGBE_HLREG0 / 4], 1u << 27 | IXGBE_HLREG0_TXCRCEN |
+	                                              IXGBE_HLREG0_RXCRCSTRP |
+	                                              IXGBE_HLREG0_JUMBOEN | IXGBE_HLREG0_TXPADEN);
+	rig_close();
+}
+
 static void small_pool_is_told(void)
 {
 	struct error error;
@@ -440,6 +458,7 @@ int main(void)
 	RUN(link_is_shown_with_its_speed);
 	RUN(interrupts_are_routed_throttled_and_masked);
 	RUN(hash_key_is_symmetric_and_the_table_spreads);
+	RUN(what_the_reset_set_is_kept);
 	RUN(small_pool_is_told);
 	return DONE();
 }
