@@ -22,8 +22,8 @@
 
 #define RX_BUFFER_KB   512u
 #define TX_BUFFER_KB   160u
-#define TX_THRESH_KB   160u
-#define MAX_FRAME_MAC  15872u /* 15.5 KB, 1.3 */
+#define MAX_FRAME_MAC  15872u               /* 15.5 KB, 1.3 */
+#define TX_THRESH_KB   (TX_BUFFER_KB - 16u) /* with more than this in it, none of those has room */
 #define CRC_BYTES      4u
 #define VLAN_BYTES     4u
 #define THROTTLE_STEPS 10u /* of about 2 us between two interrupts of a vector, 8.2.3.5.12 */

@@ -223,6 +223,17 @@ static void examine_irq(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 		ixgbe_report(m, "irq-setup", "MSI-X is enabled and GPIE.MSIX_MODE is not set");
 }
 
+/* The card asks for a frame's bytes as long as there is not more than the threshold in the packet buffer. */
+static void examine_tx_start(struct ixgbe_model *m)
+{
+	uint32_t longest = ixgbe_max_frame(m, true), size = *reg(m, R_TXPBSIZE),
+		 threshold = (*reg(m, R_TXPBTHRESH) & 0x3FF) << 10;
+
+	if (threshold + longest > size)
+		ixgbe_report(m, "tx-threshold", "%u bytes and a frame of %u, of %u", threshold,
+		             longest, size);
+}
+
 void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 {
 	uint32_t old = *reg(m, offset);
@@ -240,6 +251,10 @@ void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 	case R_RXCTRL:
 		if (value & ~old & RXCTRL_RXEN)
 			examine_rxen(m);
+		break;
+	case R_DMATXCTL:
+		if (value & ~old & DMATXCTL_TE)
+			examine_tx_start(m);
 		break;
 	case R_SECRXCTRL:
 		if ((value ^ old) & SEC_DIS)

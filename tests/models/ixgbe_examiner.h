@@ -32,6 +32,8 @@
  *   tx-unmodelled       segmentation or head write-back, which this model does not do
  *   tx-buffer-unmapped  a buffer that the device cannot read
  *   tx-dma-off          TXDCTL.ENABLE before DMATXCTL.TE (4.6.8)
+ *   tx-threshold        DMATXCTL.TE set while a packet buffer that is full to TXPBTHRESH has no room for the longest frame:
+ *                       it would be asked for, and come (4.6.11.3.3)
  *   mtqc-arbiter        MTQC written while the arbiter runs: RTTDCS.ARBDIS is not set (4.6.11.3)
  *   rx-path-running     RXCTRL.RXEN set without the receive path halted: SECRXCTRL.RX_DIS and SECRXSTAT (4.6.7)
  *   rx-no-ring          RXCTRL.RXEN set and no receive ring has been set up (4.6.7)

@@ -134,6 +134,23 @@ static void tx_queue_before_the_engine(struct rig *r)
 	rig_tx_enable(r, 0);
 }
 
+static void asks_for_frames_without_room(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	set(r, R_TXPBTHRESH, get(r, R_TXPBSIZE) >> 10);
+	rig_tx_set_up(r);
+}
+
+static void asks_for_jumbo_frames_without_room(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	set_bits(r, R_HLREG0, HLREG0_JUMBOEN);
+	set(r, R_MAXFRS, 15872u << 16); /* the threshold is the reset's, for less */
+	rig_tx_set_up(r);
+}
+
 static void mtqc_while_the_arbiter_runs(struct rig *r)
 {
 	rig_start(r, 1);
@@ -351,6 +368,8 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("tail-early", tx_tail_without_reading_enable_back),
 	MISTAKE("tx-unmodelled", wants_the_head_written_back),
 	MISTAKE("tx-dma-off", tx_queue_before_the_engine),
+	MISTAKE("tx-threshold", asks_for_frames_without_room),
+	MISTAKE("tx-threshold", asks_for_jumbo_frames_without_room),
 	MISTAKE("mtqc-arbiter", mtqc_while_the_arbiter_runs),
 	MISTAKE("rx-path-running", rxen_with_the_path_running),
 	MISTAKE("rx-path-running", rxen_without_waiting_for_the_path),

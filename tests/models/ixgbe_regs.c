@@ -230,6 +230,8 @@ static void load_defaults(struct ixgbe_model *m)
 	*reg(m, R_VLNCTRL) = 0x8100;
 	*reg(m, R_DMATXCTL) = 0x8100u << 16;
 	*reg(m, R_RXPBSIZE) = 512u << 10;
+	*reg(m, R_TXPBSIZE) = 160u << 10;
+	*reg(m, R_TXPBTHRESH) = 150;
 	*reg(m, R_AUTOC) = 0xC09C6004;  /* LMS 011b: 10G serial */
 	*reg(m, R_AUTOC2) = 0x000A0000; /* SFI */
 	*reg(m, R_RAL) = m->mac[0] | m->mac[1] << 8 | m->mac[2] << 16 | (uint32_t)m->mac[3] << 24;

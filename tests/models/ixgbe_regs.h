@@ -69,8 +69,10 @@ enum ixgbe_register {
 	R_TX_QUEUES = 0x06000, /* 128 queues, 0x40 apart */
 	R_DMATXCTL = 0x04A80,
 	R_RTTDCS = 0x04900,
+	R_TXPBTHRESH = 0x04950, /* 8 */
 	R_MTQC = 0x08120,
-	R_TQSM = 0x08600, /* 32 */
+	R_TQSM = 0x08600,     /* 32 */
+	R_TXPBSIZE = 0x0CC00, /* 8 */
 	/* 7.8, 8.2.3.12 security blocks, through which all traffic goes */
 	R_SECTXCTRL = 0x08800,
 	R_SECTXSTAT = 0x08804,

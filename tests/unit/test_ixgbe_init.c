@@ -436,6 +436,19 @@ static void what_the_reset_set_is_kept(void)
 	rig_close();
 }
 
+/* More is asked of memory as long as there is not more than the threshold in the packet buffer. */
+static void packet_buffer_has_room_for_one_more_frame(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	CHECK_EQ(begin(&error), 0);
+	CHECK(card.regs[IXGBE_TXPBTHRESH(0) / 4] > 0);
+	CHECK((card.regs[IXGBE_TXPBTHRESH(0) / 4] << 10) + ixgbe_max_frame(32768) + 4 <=
+	      card.regs[IXGBE_TXPBSIZE(0) / 4]);
+	rig_close();
+}
+
 static void small_pool_is_told(void)
 {
 	struct error error;
@@ -459,6 +472,7 @@ int main(void)
 	RUN(interrupts_are_routed_throttled_and_masked);
 	RUN(hash_key_is_symmetric_and_the_table_spreads);
 	RUN(what_the_reset_set_is_kept);
+	RUN(packet_buffer_has_room_for_one_more_frame);
 	RUN(small_pool_is_told);
 	return DONE();
 }
