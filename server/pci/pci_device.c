@@ -202,9 +202,12 @@ static void watch_over(struct pci_device *device, uint16_t off)
 	              ? guardian_start(state->guard_fd, off, state->claim_fd)
 	              : -errno;
 	if (err < 0)
-		log_warnx("port %s: no guardian for %s: %s; if this server is killed, the card "
-		          "goes on writing to memory until the next start",
-		          state->port, device->info.address, strerror(-err));
+		log_warnx(
+			"port %s: no guardian for %s: %s; if this server is killed, the card "
+			"goes on writing to memory until the next start; raise the limits of "
+			"processes and open files (`ulimit -u`, `ulimit -n`, systemd's TasksMax=) "
+			"and start it again",
+			state->port, device->info.address, strerror(-err));
 	state->guardian = err;
 }
 
