@@ -5,8 +5,8 @@
  *
  *	PCI_VFIO   bound to vfio-pci, behind an IOMMU: configuration, BARs and MSI-X through the device's
  *	           descriptor; memory in the server's one container (memory/dma.h, DMA_IOMMU)
- *	PCI_SYSFS  bound to no driver: configuration and BARs through /sys/bus/pci/devices; no
- *	           interrupts; memory by physical address (DMA_PHYSICAL)
+ *	PCI_SYSFS  bound to no driver, nor can one be (driver_override): configuration and BARs through
+ *	           /sys/bus/pci/devices; no interrupts; memory by physical address (DMA_PHYSICAL)
  *
  * Main thread, while no worker runs, unless a function says otherwise.
  */

@@ -31,6 +31,7 @@
 #define COMMAND_MEMORY 0x0002
 #define COMMAND_MASTER 0x0004
 #define VFIO_PCI       "vfio-pci"
+#define NO_DRIVER      "ixy-server" /* there is none of this name */
 
 struct pci_state {
 	char port[IXY_NAME_BYTES]; /* for messages */
@@ -44,8 +45,10 @@ struct pci_state {
 	int guard_fd;              /* sysfs' config, where the command register is; -1 */
 	/* to give it back */
 	int override_fd, unbind_fd, bind_fd;
-	int claim_fd; /* pci_claim */
-	bool taken;   /* the kernel's driver lost it to us */
+	char override[64]; /* what was in driver_override; "" for nothing */
+	int claim_fd;      /* pci_claim */
+	bool overridden;   /* driver_override is ours */
+	bool taken;        /* the kernel's driver lost it to us */
 };
 
 /* -- binding -------------------------------------------------------------------------------------- */
@@ -86,13 +89,36 @@ static int bind_to_vfio(struct pci_device *device, struct error *error)
 	int err;
 
 	state->unbind_fd = open_sysfs("drivers", VFIO_PCI, "unbind");
-	err = put(state->override_fd, VFIO_PCI "\n");
-	if (!err)
-		err = sysfs_write(SYSFS_PCI "/drivers_probe", device->info.address);
+	err = sysfs_write(SYSFS_PCI "/drivers_probe", device->info.address);
 	sysfs_link(SYSFS_PCI, device->info.address, "driver", driver, sizeof(driver));
 	if (!err && strcmp(driver, VFIO_PCI))
 		err = -ENODEV;
 	return err ? fail(device, "cannot be bound to vfio-pci (dmesg says why)", err, error) : 0;
+}
+
+/*
+ * The kernel gives a device without a driver to the next one that is loaded, or to all who ask for it
+ * (drivers_probe), if they match. With the name of a driver that there is not, nobody does.
+ */
+static int override(struct pci_device *device, struct error *error)
+{
+	struct pci_state *state = device->state;
+	const char *address = device->info.address;
+	int err;
+
+	if (!sysfs_read(SYSFS_PCI, address, "driver_override", state->override,
+	                sizeof(state->override)) ||
+	    strcmp(state->override, "(null)") == 0 || strcmp(state->override, NO_DRIVER) == 0)
+		state->override[0] = 0; /* nothing, or what a killed server left */
+	state->override_fd = open_sysfs("devices", address, "driver_override");
+	err = state->override_fd < 0
+	              ? -errno
+	              : put(state->override_fd,
+	                    device->access == PCI_VFIO ? VFIO_PCI "\n" : NO_DRIVER "\n");
+	if (err)
+		return fail(device, "driver_override", err, error);
+	state->overridden = true;
+	return 0;
 }
 
 static int take(struct pci_device *device, struct error *error)
@@ -103,9 +129,8 @@ static int take(struct pci_device *device, struct error *error)
 
 	if (device->access == PCI_VFIO && strcmp(info->driver, VFIO_PCI) == 0)
 		return 0; /* as somebody wanted it; it stays so */
-	state->override_fd = open_sysfs("devices", info->address, "driver_override");
-	if (state->override_fd < 0)
-		return fail(device, "driver_override", -errno, error);
+	if (override(device, error))
+		return -1;
 	if (info->driver[0]) {
 		unbind = open_sysfs("drivers", info->driver, "unbind");
 		state->bind_fd = open_sysfs("drivers", info->driver, "bind");
@@ -124,23 +149,25 @@ static void give_back(struct pci_device *device)
 {
 	const char *address = device->info.address, *driver = device->info.driver;
 	struct pci_state *state = device->state;
-	int err = 0;
+	int err;
 
-	if (!state->taken || device->removed)
+	if (!state->overridden || device->removed)
 		return;
 	if (state->unbind_fd >= 0)
 		put(state->unbind_fd, address); /* ENODEV: vfio-pci did not take it */
-	if (device->access == PCI_VFIO)
-		err = put(state->override_fd, "\n");
+	err = put(state->override_fd, "\n");
 	if (err)
-		log_warnx("port %s: %s stays for vfio-pci: %s; run `echo > " SYSFS_PCI
+		log_warnx("port %s: %s stays without its driver: %s; run `echo > " SYSFS_PCI
 		          "/devices/%s/driver_override`",
 		          state->port, address, strerror(-err), address);
-	err = driver[0] ? put(state->bind_fd, address) : 0;
+	err = state->taken && driver[0] ? put(state->bind_fd, address) : 0;
 	if (err)
 		log_warnx("port %s: %s does not go back to %s: %s; run `echo %s > " SYSFS_PCI
 		          "/drivers/%s/bind`",
 		          state->port, address, driver, strerror(-err), address, driver);
+	/* not before: a driver of another name could not be bound */
+	if (state->override[0])
+		put(state->override_fd, state->override);
 }
 
 /* -- configuration space --------------------------------------------------------------------------- */
