@@ -57,12 +57,18 @@ static int fail(const struct pci_device *device, const char *what, int err, stru
 	                 what, strerror(-err));
 }
 
-static int claim(struct pci_device *device, struct error *error)
+/* What was read before is out of date: whoever had the card may just have given it back to its driver. */
+static int claim(struct pci_device *device, const struct port_config *config,
+                 const struct pci_options *options, struct error *error)
 {
 	struct pci_state *state = device->state;
+	char plan[512];
 
-	state->claim_fd = pci_claim(SYSFS_PCI, device->info.address);
-	return state->claim_fd >= 0 ? 0 : fail(device, "cannot be claimed", state->claim_fd, error);
+	state->claim_fd = pci_claim_for(SYSFS_PCI, config, &device->info, error);
+	if (state->claim_fd < 0 || pci_look(config, &device->info, error))
+		return -1;
+	return pci_plan_claimed(SYSFS_PCI, config, &device->info, options, &device->access, plan,
+	                        sizeof(plan), error);
 }
 
 static int bind_to_vfio(struct pci_device *device, struct error *error)
@@ -327,12 +333,9 @@ static int open_sysfs_access(struct pci_device *device, const struct pool_view *
 int pci_open(struct pci_device *device, const struct port_config *config,
              const struct pci_options *options, const struct pool_view *pool, struct error *error)
 {
-	char plan[512];
-
 	if (!pool->dma)
 		return error_set(error, "port %s: this pool is not for devices", config->name);
-	if (pci_look(config, &device->info, error) ||
-	    pci_plan(config, &device->info, options, &device->access, plan, sizeof(plan), error))
+	if (pci_look(config, &device->info, error))
 		return -1;
 	device->state = calloc(1, sizeof(*device->state));
 	if (!device->state)
@@ -349,7 +352,7 @@ int pci_open(struct pci_device *device, const struct port_config *config,
 	                                    .bind_fd = -1,
 	                                    .claim_fd = -1};
 	memcpy(device->state->port, config->name, IXY_NAME_BYTES);
-	if (claim(device, error) || take(device, error) ||
+	if (claim(device, config, options, error) || take(device, error) ||
 	    (device->access == PCI_VFIO ? open_vfio(device, pool, error)
 	                                : open_sysfs_access(device, pool, error))) {
 		pci_close(device);

@@ -93,19 +93,20 @@ static int check_vfio(const char *root, const struct port_config *config,
 	return 0;
 }
 
-/* Nobody else drives it. What else keeps us from it is told later, or by the kernel. */
-static int check_claim(const char *root, const struct port_config *config,
-                       const struct pci_info *info, struct error *error)
+int pci_claim_for(const char *root, const struct port_config *config, const struct pci_info *info,
+                  struct error *error)
 {
 	int fd = pci_claim(root, info->address);
 
-	if (fd >= 0)
-		close(fd);
-	return fd != -EBUSY ? 0
-	                    : error_set(error,
-	                                "port %s: another server, or another port, has %s already; "
-	                                "`fuser -v %s/devices/%s/*` names the process",
-	                                config->name, info->address, root, info->address);
+	if (fd == -EBUSY)
+		error_set(error,
+		          "port %s: another server, or another port, has %s already; `fuser -v "
+		          "%s/devices/%s/*` names the process",
+		          config->name, info->address, root, info->address);
+	else if (fd < 0)
+		error_set(error, "port %s: %s cannot be claimed: %s; start the server as root",
+		          config->name, info->address, strerror(-fd));
+	return fd;
 }
 
 /* The network that this host, or somebody on it, has through the card is not taken away by accident. */
@@ -154,15 +155,14 @@ static int check_use(const char *root, const struct port_config *config,
 	                 config->name, info->address, use.interface, use.interface);
 }
 
-int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
-                   const struct pci_options *options, enum pci_access *chosen, char *plan,
-                   size_t plan_bytes, struct error *error)
+int pci_plan_claimed(const char *root, const struct port_config *config,
+                     const struct pci_info *info, const struct pci_options *options,
+                     enum pci_access *chosen, char *plan, size_t plan_bytes, struct error *error)
 {
 	char path[256];
 
 	*chosen = choose_access(info, options);
-	if ((*chosen == PCI_VFIO && check_vfio(root, config, info, error)) ||
-	    check_claim(root, config, info, error))
+	if (*chosen == PCI_VFIO && check_vfio(root, config, info, error))
 		return -1;
 	if (!options->force && check_use(root, config, info, error))
 		return -1;
@@ -174,6 +174,19 @@ int pci_plan_below(const char *root, const struct port_config *config, const str
 	         info->vendor, info->device, info->driver[0] ? info->driver : "nobody",
 	         *chosen == PCI_VFIO ? "VFIO" : "sysfs, without interrupts and without an IOMMU");
 	return 0;
+}
+
+int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
+                   const struct pci_options *options, enum pci_access *chosen, char *plan,
+                   size_t plan_bytes, struct error *error)
+{
+	int fd = pci_claim_for(root, config, info, error);
+
+	if (fd == -EBUSY)
+		return -1;
+	if (fd >= 0)
+		close(fd); /* what else keeps us from it is told below, or by the kernel */
+	return pci_plan_claimed(root, config, info, options, chosen, plan, plan_bytes, error);
 }
 
 /*
@@ -213,16 +226,27 @@ static int stop_card(const char *root, const struct port_config *config,
 	return 0;
 }
 
+/*
+ * With the claim, and by what is there once we have it: until then another server may drive it, or be about
+ * to give it back to the kernel's driver, which must find it running.
+ */
 int pci_prepare_below(const char *root, const struct port_config *config, int *numa_node,
                       struct error *error)
 {
 	struct pci_info info;
+	int fd, failed = 0;
 
-	if (pci_look_below(root, config, &info, error) || check_claim(root, config, &info, error))
+	if (pci_look_below(root, config, &info, error))
 		return -1;
 	if (*numa_node < 0)
 		*numa_node = info.numa_node;
-	return info.driver[0] ? 0 : stop_card(root, config, &info, error);
+	fd = pci_claim_for(root, config, &info, error);
+	if (fd < 0)
+		return fd == -EBUSY ? -1 : 0; /* the others are told by pci_open */
+	if (pci_read_info(root, &info) && !info.driver[0])
+		failed = stop_card(root, config, &info, error);
+	close(fd);
+	return failed;
 }
 
 int pci_look(const struct port_config *config, struct pci_info *info, struct error *error)

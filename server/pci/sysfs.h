@@ -66,6 +66,15 @@ bool pci_read_resource(const char *root, const char *address, unsigned int index
  */
 int pci_claim(const char *root, const char *address);
 
+/* pci_claim_for - the same, with @error on failure */
+int pci_claim_for(const char *root, const struct port_config *config, const struct pci_info *info,
+                  struct error *error);
+
+/* pci_plan_claimed - pci_plan for whoever has the claim */
+int pci_plan_claimed(const char *root, const struct port_config *config,
+                     const struct pci_info *info, const struct pci_options *options,
+                     enum pci_access *chosen, char *plan, size_t plan_bytes, struct error *error);
+
 /* pci_look, pci_plan and pci_prepare of pci.h, for devices below @root */
 int pci_look_below(const char *root, const struct port_config *config, struct pci_info *info,
                    struct error *error);

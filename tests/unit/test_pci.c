@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "server/pci/pci.h"
 #include "server/pci/sysfs.h"
@@ -631,6 +632,72 @@ static void card_that_still_runs_is_stopped_and_reset(void)
 	CHECK_EQ(open_fds(), before);
 }
 
+/* Its server ends while we wait for the claim, and the kernel's driver has it again, and it runs. */
+static void card_that_was_just_given_back_is_not_stopped(void)
+{
+	struct error error = {""};
+	int pipe_fds[2], node = -1;
+	struct fake_pci fake;
+	char byte, text[8];
+	pid_t child;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_config(&fake, NIC, COMMAND_MEMORY | COMMAND_MASTER);
+	CHECK_EQ(pipe(pipe_fds), 0);
+	child = fork();
+	if (child == 0) {
+		int fd = pci_claim(fake.root, NIC);
+
+		if (fd < 0 || write(pipe_fds[1], "", 1) != 1)
+			_exit(1);
+		nanosleep(&(const struct timespec){0, 200000000}, NULL);
+		fake_driver(&fake, NIC, "ixgbe");
+		_exit(0); /* and the claim is free */
+	}
+	CHECK_EQ(read(pipe_fds[0], &byte, 1), 1);
+	CHECK_EQ(pci_prepare_below(fake.root, config_of("p0=pci:" NIC), &node, &error), 0);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+	CHECK_EQ(fake_command(&fake, NIC), COMMAND_MEMORY | COMMAND_MASTER);
+	read_reset(&fake, text);
+	CHECK_EQ(text[0], 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	fake_close(&fake);
+}
+
+/* Nobody starts it in the middle: a reset that takes long, seen from another process. */
+static void card_is_claimed_while_it_is_stopped(void)
+{
+	struct error error = {""};
+	struct fake_pci fake;
+	const char *reset;
+	int node = -1, status;
+	pid_t child;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_config(&fake, NIC, COMMAND_MEMORY | COMMAND_MASTER);
+	reset = fake_path("%s/devices/%s/reset", fake.root, NIC);
+	CHECK(unlink(reset) == 0 && mkfifo(reset, 0600) == 0);
+	child = fork();
+	if (child == 0) {
+		int fd, claim;
+		char byte;
+
+		alarm(60); /* if it is never stopped */
+		while (fake_command(&fake, NIC) & COMMAND_MASTER)
+			nanosleep(&(const struct timespec){0, 1000000}, NULL);
+		claim = pci_claim(fake.root, NIC);
+		fd = open(fake_path("%s/devices/%s/reset", fake.root, NIC), O_RDONLY | O_CLOEXEC);
+		_exit(read(fd, &byte, 1) != 1 || claim != -EBUSY);
+	}
+	CHECK_EQ(pci_prepare_below(fake.root, config_of("p0=pci:" NIC), &node, &error), 0);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fake_close(&fake);
+}
+
 static void card_that_is_quiet_or_gone_or_the_kernels_is_left_alone(void)
 {
 	struct error error = {""};
@@ -708,6 +775,8 @@ int main(void)
 	RUN(plan_refuses_a_card_that_another_server_has);
 	RUN(claim_of_a_virtual_function_works_as_well);
 	RUN(card_that_still_runs_is_stopped_and_reset);
+	RUN(card_that_was_just_given_back_is_not_stopped);
+	RUN(card_is_claimed_while_it_is_stopped);
 	RUN(card_that_is_quiet_or_gone_or_the_kernels_is_left_alone);
 	RUN(card_without_a_reset_is_stopped_all_the_same);
 	RUN(card_that_is_none_is_not_prepared);
