@@ -70,28 +70,54 @@ static void clear_bits(struct ixgbe_device *d, uint32_t at, uint32_t bits)
 }
 
 /* No new requests to memory, and none underway: only then a reset is safe. 5.2.5.3.2 */
-static void disable_master(struct ixgbe_device *d)
+static bool disable_master(struct ixgbe_device *d)
 {
 	set_bits(d, IXGBE_CTRL, IXGBE_CTRL_GIO_DIS);
-	if (!becomes(d, IXGBE_STATUS, IXGBE_STATUS_GIO_EN, 0, MASTER_DISABLE_MS))
-		log_warnx("port %s: the card still has requests to memory underway (STATUS.GIO "
-		          "after %d ms); it is reset all the same",
-		          d->port, MASTER_DISABLE_MS);
+	return becomes(d, IXGBE_STATUS, IXGBE_STATUS_GIO_EN, 0, MASTER_DISABLE_MS);
 }
 
-int ixgbe_reset(struct ixgbe_device *d, struct error *error)
+/*
+ * Requests can hang for as long as the link is paused or down. Specification Update, Specification
+ * Clarification 9: the transmit path is emptied, in loopback so that nothing leaves should the link come
+ * back, for 20 us or more, and then there are two resets.
+ */
+static void empty_transmit_path(struct ixgbe_device *d)
 {
-	if (ixgbe_read(d, IXGBE_STATUS) == UINT32_MAX)
-		return error_set(error, "port %s: the card does not answer (STATUS is all ones)",
-		                 d->port);
-	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
-	disable_master(d);
+	set_bits(d, IXGBE_HLREG0, IXGBE_HLREG0_LPBK);
+	set_bits(d, IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH);
+	ixgbe_read(d, IXGBE_STATUS); /* both have arrived */
+	pause_ms();
+	clear_bits(d, IXGBE_HLREG0, IXGBE_HLREG0_LPBK);
+	clear_bits(d, IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH);
+}
+
+static int reset_once(struct ixgbe_device *d, struct error *error)
+{
 	set_bits(d, IXGBE_CTRL, IXGBE_CTRL_RST | IXGBE_CTRL_LRST);
 	pause_ms(); /* not to be touched for a millisecond, 8.2.3.1.1 */
 	if (wait_for(d, "CTRL", IXGBE_CTRL, IXGBE_CTRL_RST, 0, RESET_MS, "reset", error))
 		return -1;
 	for (unsigned int i = 0; i < SETTLE_MS; i++)
 		pause_ms();
+	return 0;
+}
+
+int ixgbe_reset(struct ixgbe_device *d, struct error *error)
+{
+	bool quiet;
+
+	if (ixgbe_read(d, IXGBE_STATUS) == UINT32_MAX)
+		return error_set(error,
+		                 "port %s: the card does not answer (STATUS is all ones); "
+		                 "`dmesg` may say why, `lspci -vv` whether it is there",
+		                 d->port);
+	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
+	clear_bits(d, IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN);
+	quiet = disable_master(d);
+	if (!quiet)
+		empty_transmit_path(d);
+	if (reset_once(d, error) || (!quiet && reset_once(d, error)))
+		return -1;
 	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
 	if (wait_for(d, "EEC", IXGBE_EEC, IXGBE_EEC_ARD, IXGBE_EEC_ARD, EEPROM_MS,
 	             "reading its EEPROM", error) ||

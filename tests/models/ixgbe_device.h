@@ -100,6 +100,7 @@ struct ixgbe_model {
 	uint64_t link_ns;   /* when the link can be up, UINT64_MAX: never */
 	uint64_t sec_rx_ns; /* since when the receive path is halted */
 	bool cable, link_up, autoneg;
+	unsigned int hanging; /* resets until requests to memory do not hang any more */
 
 	struct ixgbe_rx_queue rx[NUM_QUEUES];
 	struct ixgbe_tx_queue tx[NUM_QUEUES];

@@ -7,6 +7,7 @@
 
 enum {
 	SETTLE_US = 10000, /* 4.6.3.2: after a reset, before anything else */
+	FLUSH_US = 20,
 };
 
 void ixgbe_report(struct ixgbe_model *m, const char *rule, const char *format, ...)
@@ -80,6 +81,8 @@ void ixgbe_examine_read(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 
 static void examine_start(struct ixgbe_model *m, uint32_t offset)
 {
+	if (m->hanging == 1)
+		ixgbe_report(m, "reset-twice", "register %#x written after one reset", offset);
 	if (before(m, EEPROM_US))
 		ixgbe_report(m, "eeprom-wait", "register %#x written before EEC.ARD is set",
 		             offset);
@@ -234,6 +237,34 @@ static void examine_tx_start(struct ixgbe_model *m)
 		             longest, size);
 }
 
+/* 4.2.1.6.1; Specification Update, Specification Clarification 9 */
+static void examine_reset(struct ixgbe_model *m, uint32_t ctrl)
+{
+	struct ixgbe_examiner *e = &m->examiner;
+
+	if (!ixgbe_pci_bus_master(m) || e->master_off_seen || m->hanging == 1)
+		return;
+	if (!m->hanging || !(*reg(m, R_CTRL) & CTRL_GIO_DIS))
+		ixgbe_report(m, "reset-master", "CTRL %#x", ctrl);
+	else if (!e->flushed || (*reg(m, R_GCR_EXT) & GCR_EXT_FLUSH) ||
+	         (*reg(m, R_HLREG0) & HLREG0_LPBK))
+		ixgbe_report(m, "reset-flush", "CTRL %#x", ctrl);
+}
+
+/* The path is empty after 20 us in which nothing comes in and nothing leaves. */
+static void examine_flush(struct ixgbe_model *m, uint32_t value)
+{
+	struct ixgbe_examiner *e = &m->examiner;
+	bool still = *reg(m, R_HLREG0) & HLREG0_LPBK && !(*reg(m, R_RXCTRL) & RXCTRL_RXEN);
+
+	if (value & GCR_EXT_FLUSH && still)
+		e->flush_ns = m->now_ns;
+	else if (value & GCR_EXT_FLUSH)
+		e->flush_ns = UINT64_MAX;
+	else if (*reg(m, R_GCR_EXT) & GCR_EXT_FLUSH && e->flush_ns != UINT64_MAX)
+		e->flushed = m->now_ns >= e->flush_ns + FLUSH_US * US_NS;
+}
+
 void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 {
 	uint32_t old = *reg(m, offset);
@@ -243,10 +274,13 @@ void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 		return;
 	switch (offset) {
 	case R_CTRL:
-		if (value & CTRL_RST && ixgbe_pci_bus_master(m) && !m->examiner.master_off_seen)
-			ixgbe_report(m, "reset-master", "CTRL %#x", value);
+		if (value & CTRL_RST)
+			examine_reset(m, value);
 		if (!(value & CTRL_GIO_DIS))
 			m->examiner.master_off_seen = false;
+		break;
+	case R_GCR_EXT:
+		examine_flush(m, value);
 		break;
 	case R_RXCTRL:
 		if (value & ~old & RXCTRL_RXEN)

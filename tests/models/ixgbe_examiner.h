@@ -7,6 +7,10 @@
  *   reset-wait          a register touched while CTRL.RST is set, or within 10 ms of a reset (4.6.3.2)
  *   reset-master        CTRL.RST set by a driver whose device may be bus master, without the master disable of 5.2.5.3.2
  *                       before: CTRL.GIO_DIS set, and STATUS.GIO read as zero (4.2.1.6.1)
+ *   reset-flush         CTRL.RST set while requests to memory hang, without the transmit path emptied before: HLREG0.LPBK
+ *                       set and RXCTRL.RXEN not, GCR_EXT.Buffers_Clear_Func for 20 us, both cleared (Specification Update,
+ *                       Specification Clarification 9)
+ *   reset-twice         set-up began after the one reset of a card whose requests hung: there have to be two
  *   eeprom-wait         set-up began before EEC.ARD: the EEPROM's values then overwrite what is written (4.6.3)
  *   dma-init-wait       receive or transmit set up before RDRXCTL.DMAIDONE (4.6.3)
  *   queue-enabled       base, length, head or SRRCTL written while the queue is enabled, or ENABLE set again before it
@@ -66,6 +70,8 @@ struct ixgbe_examiner {
 	bool sec_ready_seen;  /* the driver has read SECRXSTAT.SECRX_RDY since it halted the path */
 	bool master_off_seen; /* the driver has read that there are no requests to memory */
 	bool reset_reported, bus_master_reported;
+	bool flushed;      /* the transmit path has been emptied since the last reset */
+	uint64_t flush_ns; /* when that began; UINT64_MAX: not properly */
 };
 
 /* One more; the same text twice counts once, and a rule has four at most. */

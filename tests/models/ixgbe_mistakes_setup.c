@@ -349,6 +349,63 @@ static void rxen_without_waiting_the_second_time(struct rig *r)
 	set(r, R_RXCTRL, RXCTRL_RXEN);
 }
 
+static void hangs_with_the_receiver_off(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, R_RXCTRL, 0);
+	ixgbe_model_hang(r->m);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_wait_for(r, R_STATUS, STATUS_GIO, 0); /* in vain */
+}
+
+static void resets_what_hangs_only_once(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 20);
+	rig_reset_once(r);
+	rig_wait(r, 20000);
+	rig_rx_ring(r, 0);
+}
+
+static void resets_what_hangs_as_it_is(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_reset_once(r);
+}
+
+static void flushes_for_too_short(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 19);
+	rig_reset_once(r);
+}
+
+static void flushes_while_it_receives(struct rig *r)
+{
+	rig_start(r, 1);
+	ixgbe_model_hang(r->m);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_flush(r, 20);
+	rig_reset_once(r);
+}
+
+static void flushes_without_loopback(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	set(r, R_GCR_EXT, GCR_EXT_FLUSH);
+	rig_wait(r, 20);
+	set(r, R_GCR_EXT, 0);
+	rig_reset_once(r);
+}
+
+static void resets_in_loopback(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 20);
+	set_bits(r, R_HLREG0, HLREG0_LPBK);
+	rig_reset_once(r);
+}
+
 const struct mistake mistakes_setup[] = {
 	MISTAKE("access", reads_outside),
 	MISTAKE("reset-wait", touches_registers_during_reset),
@@ -396,6 +453,12 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("reset-master", resets_with_requests_underway),
 	MISTAKE("reset-master", resets_after_it_made_the_card_master_again),
 	MISTAKE("rx-path-running", rxen_without_waiting_the_second_time),
+	MISTAKE("reset-twice", resets_what_hangs_only_once),
+	MISTAKE("reset-flush", resets_what_hangs_as_it_is),
+	MISTAKE("reset-flush", flushes_for_too_short),
+	MISTAKE("reset-flush", flushes_while_it_receives),
+	MISTAKE("reset-flush", flushes_without_loopback),
+	MISTAKE("reset-flush", resets_in_loopback),
 };
 
 const unsigned int num_mistakes_setup = sizeof(mistakes_setup) / sizeof(mistakes_setup[0]);

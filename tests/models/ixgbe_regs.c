@@ -84,7 +84,8 @@ static bool since_reset(const struct ixgbe_model *m, uint64_t us)
 
 static uint32_t status(const struct ixgbe_model *m, uint32_t ctrl)
 {
-	return (ctrl & CTRL_GIO_DIS ? 0 : STATUS_GIO) | (m->link_up ? STATUS_LINK_UP : 0);
+	return (ctrl & CTRL_GIO_DIS && !m->hanging ? 0 : STATUS_GIO) |
+	       (m->link_up ? STATUS_LINK_UP : 0);
 }
 
 static uint32_t eec(const struct ixgbe_model *m, uint32_t stored)
@@ -253,8 +254,9 @@ static void reset_device(struct ixgbe_model *m)
 	m->others = m->others_enabled = 0;
 	m->unsettled = m->autoneg = false;
 	m->reset_ns = m->now_ns;
+	m->hanging -= m->hanging > 0;
 	m->examiner.reset_reported = m->examiner.bus_master_reported = false;
-	m->examiner.master_off_seen = false;
+	m->examiner.master_off_seen = m->examiner.flushed = false;
 	load_defaults(m);
 	*reg(m, R_SWSM) = swsm; /* shared with firmware and the other port */
 	*reg(m, R_SW_FW_SYNC) = sync;
@@ -371,6 +373,11 @@ void ixgbe_model_reset(struct ixgbe_model *m)
 	ixgbe_settle(m);
 	reset_device(m);
 	ixgbe_pci_init(m);
+}
+
+void ixgbe_model_hang(struct ixgbe_model *m)
+{
+	m->hanging = 2;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

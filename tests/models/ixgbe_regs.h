@@ -18,6 +18,7 @@ enum ixgbe_register {
 	R_I2CCTL = 0x00028,
 	/* 8.2.3.2 EEPROM, 8.2.3.4 semaphores */
 	R_EEC = 0x10010,
+	R_GCR_EXT = 0x11050, /* 8.2.3.4 */
 	R_EERD = 0x10014,
 	R_SWSM = 0x10140,
 	R_SW_FW_SYNC = 0x10160,
@@ -158,6 +159,8 @@ enum {
 
 	RDRXCTL_CRCSTRIP = BIT(1),
 	RDRXCTL_DMAIDONE = BIT(3),
+
+	GCR_EXT_FLUSH = BIT(30), /* Buffers_Clear_Func */
 
 	RXCTRL_RXEN = BIT(0),
 

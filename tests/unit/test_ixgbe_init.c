@@ -215,6 +215,7 @@ static void start_keeps_the_order_of_the_datasheet(void)
 	master = find(IXGBE_CTRL, IXGBE_CTRL_GIO_DIS, 0);
 	reset = find(IXGBE_CTRL, IXGBE_CTRL_RST, 0);
 	CHECK(masked < master && master < reset && reset != NEVER);
+	CHECK_EQ(find(IXGBE_CTRL, IXGBE_CTRL_RST, reset + 1), NEVER); /* once is enough */
 	CHECK(find(IXGBE_EIMC, IXGBE_EIMC_ALL, reset) != NEVER);
 	on = find(IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN, 0);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -290,9 +291,11 @@ static void stuck_card_is_told_by_register_and_step(void)
 	}
 }
 
-/* 5.2.5.3.2: the reset is made all the same. */
-static void card_that_keeps_reading_memory_is_reset_all_the_same(void)
+/* Specification Update, Specification Clarification 9 */
+static void card_that_keeps_reading_memory_is_emptied_and_reset_twice(void)
 {
+	unsigned int first, second, loopback, flush;
+	uint32_t last[2] = {~0u, ~0u};
 	struct error error;
 
 	rig_open(PORT);
@@ -300,7 +303,18 @@ static void card_that_keeps_reading_memory_is_reset_all_the_same(void)
 	card.stuck_value = IXGBE_STATUS_GIO_EN;
 	CHECK_EQ(begin(&error), 0);
 	CHECK(slept_ms >= 800);
-	CHECK(find(IXGBE_CTRL, IXGBE_CTRL_RST, 0) != NEVER);
+	first = find(IXGBE_CTRL, IXGBE_CTRL_RST, 0);
+	second = find(IXGBE_CTRL, IXGBE_CTRL_RST, first + 1);
+	CHECK(first < second && second != NEVER);
+	CHECK_EQ(find(IXGBE_CTRL, IXGBE_CTRL_RST, second + 1), NEVER);
+	/* in loopback before, so that nothing leaves, and not any more */
+	loopback = find(IXGBE_HLREG0, IXGBE_HLREG0_LPBK, 0);
+	flush = find(IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH, 0);
+	CHECK(loopback < flush && flush < first);
+	for (unsigned int i = loopback; i < first; i++)
+		if (card.writes[i].at == IXGBE_HLREG0 || card.writes[i].at == IXGBE_GCR_EXT)
+			last[card.writes[i].at == IXGBE_HLREG0] = card.writes[i].value;
+	CHECK_EQ(last[0] | last[1], 0);
 	rig_close();
 }
 
@@ -464,7 +478,7 @@ int main(void)
 	RUN(start_keeps_the_order_of_the_datasheet);
 	RUN(stop_ends_receiving_and_resets);
 	RUN(stuck_card_is_told_by_register_and_step);
-	RUN(card_that_keeps_reading_memory_is_reset_all_the_same);
+	RUN(card_that_keeps_reading_memory_is_emptied_and_reset_twice);
 	RUN(card_that_is_not_there_is_told_at_once);
 	RUN(card_that_dies_at_any_access_ends_the_start);
 	RUN(drops_add_up_although_registers_clear);
