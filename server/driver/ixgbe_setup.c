@@ -16,13 +16,13 @@
 #include "server/driver/ixgbe_wide.h"
 #include "server/log.h"
 
-#define DEFAULT_SLOTS  1024
-#define MIN_SLOTS      64
-#define MAX_SLOTS      4096
-#define SLOTS_STEP     8   /* a ring is a multiple of 128 bytes: RDLEN, TDLEN */
-#define RING_ALIGN     128 /* RDBAL, TDBAL */
-#define ETHERNET_BYTES 14
-#define BAR_BYTES      0x20000u /* 128 KiB, 9.3.6.1 */
+#define DEFAULT_SLOTS 1024
+#define MIN_SLOTS     64
+#define MAX_SLOTS     4096
+#define SLOTS_STEP    8        /* a ring is a multiple of 128 bytes: RDLEN, TDLEN */
+#define RING_ALIGN    128      /* RDBAL, TDBAL */
+#define MIN_FRAME     17       /* Linux's driver pads what is shorter: PAYLEN cannot say less */
+#define BAR_BYTES     0x20000u /* 128 KiB, 9.3.6.1 */
 
 struct ixgbe_options {
 	struct pci_options pci;
@@ -234,7 +234,7 @@ int ixgbe_begin(struct port *port, struct error *error)
 	for (unsigned int i = 0; i < port->num_queues; i++)
 		p->queues[i].counted = p->queues[i].drops;
 	port->tx_slots = o.slots - 1u;
-	port->min_frame_bytes = ETHERNET_BYTES;
+	port->min_frame_bytes = MIN_FRAME;
 	port->max_frame_bytes = ixgbe_max_frame(room);
 	port->shared->max_frame_bytes = port->max_frame_bytes;
 	/* all ones look like success to most waits */

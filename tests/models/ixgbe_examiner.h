@@ -29,7 +29,7 @@
  *   tx-buffer-handed    a frame that is sent out of what a receive ring of the same card has
  *   tx-type             DEXT is not set, or DTYP is neither data nor context (7.2.3.2.3, 7.2.3.2.4)
  *   tx-reserved         reserved bits that are not zero
- *   tx-length           a buffer of no bytes, a frame too long, or PAYLEN is not what the buffers add up to
+ *   tx-length           a buffer of no bytes, a frame too long, PAYLEN is not what the buffers add up to, or is less than 17
  *   tx-crc              a frame without IFCS: it would leave with a wrong CRC
  *   tx-no-eop           the tail lies in the middle of a packet
  *   tx-context          a packet that needs a context descriptor which there is not

@@ -251,6 +251,7 @@ enum {
 	TXD_IXSM = BIT(8),
 	TXD_TXSM = BIT(9),
 	TXD_POPTS_RESERVED = 7 << 11,
+	MIN_PAYLEN = 17, /* Linux's ixgbe and ixgbevf pad what is shorter */
 	TXD_PAYLEN_POS = 14,
 };
 

@@ -236,6 +236,7 @@ static void start_keeps_the_order_of_the_datasheet(void)
 	CHECK(on != NEVER);
 	CHECK_EQ(memcmp(rig.shared.mac, "\x11\x22\x33\x44\x55\x66", 6), 0);
 	CHECK_EQ(rig.shared.speed_mbps, 10000);
+	CHECK_EQ(rig.port.min_frame_bytes, 17);
 	rig_close();
 }
 
