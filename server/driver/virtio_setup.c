@@ -272,6 +272,13 @@ static int count_pairs(struct port *port, struct error *error)
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX)
 		return error_set(error, "port %s: the device says that it has %u queue pairs",
 		                 d->port, pairs);
+	/* the control queue comes after them, and its number has 16 bits */
+	if (2u * pairs > UINT16_MAX && virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
+		return error_set(
+			error,
+			"port %s: the device has %u queue pairs, and no number is left for "
+			"its control queue; give it fewer in the hypervisor",
+			d->port, pairs);
 	p->num_pairs = pairs;
 	if (port->num_queues <= pairs)
 		return 0;
@@ -353,7 +360,11 @@ static void fill_port(struct port *port, const struct virtio_options *o)
 	if (virtio_has(d, VIRTIO_NET_F_MTU))
 		d->transport->read_config(d, offsetof(struct virtio_net_config, mtu), &mtu,
 		                          sizeof(mtu));
-	port->tx_slots = p->queues[0].tx.num_slots;
+	/* the queues of a device may differ: so much is set aside for each of them */
+	port->tx_slots = 0;
+	for (unsigned int i = 0; i < port->num_queues; i++)
+		if (p->queues[i].tx.num_slots > port->tx_slots)
+			port->tx_slots = p->queues[i].tx.num_slots;
 	port->min_frame_bytes = ETHERNET_BYTES;
 	port->max_frame_bytes = room;
 	if (mtu && mtu + ETHERNET_BYTES + VLAN_BYTES < room)

@@ -95,10 +95,30 @@ static void broken_devices_are_refused_with_a_reason(void)
 	REFUSED(s.queues[0].slots = 1, "queue 0 has 1 slots");
 	REFUSED(s.net.max_virtqueue_pairs = 0, "0 queue pairs");
 	REFUSED(s.net.max_virtqueue_pairs = 0xffff, "65535 queue pairs");
+	REFUSED(s.net.max_virtqueue_pairs = 0x8000, "no number is left for its control queue");
+	REFUSED(s.jumps_by = 1, "2 more in its used index, head 0");
+	REFUSED(s.returns_other = 1, "1 more in its used index, head 1");
 	REFUSED(s.refuses_commands = true, "refuses command 4.0");
 	REFUSED(s.is_silent = true, "does not answer command 4.0");
 	REFUSED(while (s.rig.w->record.num_free > 40) s.rig.w->record.num_free--,
 	        "needs 64 buffers, and only 40 are free");
+}
+
+static void room_is_that_of_the_largest_queue(void)
+{
+	struct error error;
+	struct port_queue second;
+	struct soft s;
+
+	soft_make(&s, ",queues=2");
+	second = s.port->queues[0];
+	second.index = 1;
+	s.port->queues[1] = second;
+	s.port->num_queues = 2;
+	s.queues[1].slots = SOFT_SLOTS / 2;
+	CHECK_EQ(virtio_begin(s.port, &error), 0);
+	CHECK_EQ(s.port->tx_slots, SOFT_SLOTS / 2);
+	soft_free(&s);
 }
 
 static void device_without_a_control_queue_works(void)
@@ -733,6 +753,7 @@ int main(void)
 {
 	RUN(device_is_started_in_the_order_of_the_specification);
 	RUN(broken_devices_are_refused_with_a_reason);
+	RUN(room_is_that_of_the_largest_queue);
 	RUN(device_without_a_control_queue_works);
 	RUN(modern_frames_arrive);
 	RUN(legacy_frames_arrive);
