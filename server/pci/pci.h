@@ -53,9 +53,9 @@ struct pci_device {
 	struct dma_space *dma;
 	struct pci_bar bars[PCI_NUM_BARS]; /* those that pci_map_bar was asked for */
 	unsigned int num_vectors;          /* MSI-X; 0: none (PCI_SYSFS) */
-	bool removed;                      /* it is gone, or about to: not to be given back */
-	bool removal_wanted;               /* pci_removal_wanted said so */
-	struct pci_state *state;           /* pci_device.c */
+	bool removed; /* it is gone, or about to: given back only if it is there again at the end */
+	bool removal_wanted;     /* pci_removal_wanted said so */
+	struct pci_state *state; /* pci_device.c */
 };
 
 /* The options that all PCI ports share; a driver adds its own keys to pci_option_keys. */

@@ -140,7 +140,7 @@ static void give_back(struct pci_device *device)
 	struct pci_state *state = device->state;
 	int err;
 
-	if (!state->overridden || device->removed)
+	if (!state->overridden)
 		return;
 	if (state->unbind_fd >= 0)
 		put(state->unbind_fd, address); /* ENODEV: vfio-pci did not take it */
@@ -306,8 +306,13 @@ static int open_vfio(struct pci_device *device, const struct pool_view *pool, st
 	state->device_fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device->info.address);
 	if (state->device_fd < 0)
 		return fail(device, "VFIO does not give it to us", -errno, error);
-	if (ioctl(state->device_fd, VFIO_DEVICE_GET_REGION_INFO, &region))
-		return fail(device, "VFIO has no configuration space of it", -errno, error);
+	if (ioctl(state->device_fd, VFIO_DEVICE_GET_REGION_INFO, &region)) {
+		fail(device, "VFIO has no configuration space of it", -errno, error);
+		/* to be unbound, it has to be closed; as config_fd it would be written to at a place not known */
+		close(state->device_fd);
+		state->device_fd = -1;
+		return -1;
+	}
 	state->config_fd = state->device_fd;
 	state->config_at = region.offset;
 	watch_removal(state);
@@ -386,9 +391,12 @@ static void unmap_bars(struct pci_device *device)
 void pci_close(struct pci_device *device)
 {
 	struct pci_state *state = device->state;
+	bool lost;
 
 	if (!state)
 		return;
+	/* a card that did not answer for a while, as when the bus recovers from an error, is the kernel's again */
+	lost = device->removed && (device->removal_wanted || !pci_is_there(device));
 	if (state->config_fd >= 0)
 		pci_bus_master(device, false);
 	if (state->guardian >= 0)
@@ -401,7 +409,8 @@ void pci_close(struct pci_device *device)
 	close_fd(state->guard_fd);
 	if (state->group >= 0)
 		dma_group_removed(device->dma, state->group);
-	give_back(device);
+	if (!lost)
+		give_back(device);
 	close_fd(state->override_fd);
 	close_fd(state->unbind_fd);
 	close_fd(state->bind_fd);

@@ -382,6 +382,24 @@ static void drops_add_up_although_registers_clear(void)
 	rig_close();
 }
 
+/* Between the look at the link and this: all ones are no number of drops. */
+static void drops_of_a_card_that_is_gone_are_not_counted(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	CHECK_EQ(begin(&error), 0);
+	CHECK(ixgbe_read_link(&rig.port));
+	card.regs[IXGBE_QPRDC(0) / 4] = 5;
+	card.dies_at = card.reads + 1;
+	ixgbe_read_drops(&rig.port);
+	CHECK_EQ(rig.nic->queues[0].drops.no_buffer, 5);
+	CHECK_EQ(rig.nic->queues[1].drops.no_buffer, 0);
+	CHECK_EQ(rig.nic->queues[0].drops.too_long, 0);
+	CHECK_EQ(rig.nic->queues[0].drops.bad, 0);
+	rig_close();
+}
+
 static void link_is_shown_with_its_speed(void)
 {
 	static const uint64_t speeds[] = {0, 100, 1000, 10000};
@@ -483,6 +501,7 @@ int main(void)
 	RUN(card_that_is_not_there_is_told_at_once);
 	RUN(card_that_dies_at_any_access_ends_the_start);
 	RUN(drops_add_up_although_registers_clear);
+	RUN(drops_of_a_card_that_is_gone_are_not_counted);
 	RUN(link_is_shown_with_its_speed);
 	RUN(interrupts_are_routed_throttled_and_masked);
 	RUN(hash_key_is_symmetric_and_the_table_spreads);

@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "server/pci/pci.h"
+#include "server/pci/pci_state.h"
 #include "server/pci/sysfs.h"
 #include "tests/unit/fake_pci.h"
 #include "tests/unit/open_fds.h"
@@ -756,6 +758,85 @@ static void card_that_is_none_is_not_prepared(void)
 	fake_close(&fake);
 }
 
+/* -- the end ------------------------------------------------------------------------------------------ */
+
+static int memory_file(const void *bytes, size_t n)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	if (fd < 0 || (n && pwrite(fd, bytes, n, 0) != (ssize_t)n))
+		abort();
+	return fd;
+}
+
+/* Closes a card that was ixgbe's, and was somebody's wish for igb; what was written where ends in the texts. */
+static void close_card(uint16_t vendor, bool removed, bool wanted, char override[64], char bind[64])
+{
+	unsigned char config[FAKE_CONFIG_BYTES] = {(unsigned char)vendor,
+	                                           (unsigned char)(vendor >> 8), 0, 0,
+	                                           COMMAND_MEMORY | COMMAND_MASTER};
+	struct pci_device device = {.info = {.address = NIC, .vendor = 0x8086, .driver = "ixgbe"},
+	                            .access = PCI_SYSFS,
+	                            .removed = removed,
+	                            .removal_wanted = wanted};
+	int override_fd = memory_file(NULL, 0), bind_fd = memory_file(NULL, 0),
+	    config_fd = memory_file(config, sizeof(config));
+
+	device.state = malloc(sizeof(*device.state));
+	if (!device.state)
+		abort();
+	*device.state = (struct pci_state){.port = "p0",
+	                                   .config_fd = dup(config_fd),
+	                                   .device_fd = -1,
+	                                   .reset_fd = -1,
+	                                   .removal_fd = -1,
+	                                   .group = -1,
+	                                   .guardian = -1,
+	                                   .guard_fd = -1,
+	                                   .override_fd = dup(override_fd),
+	                                   .unbind_fd = -1,
+	                                   .bind_fd = dup(bind_fd),
+	                                   .override = "igb",
+	                                   .claim_fd = -1,
+	                                   .overridden = true,
+	                                   .taken = true};
+	pci_close(&device);
+	CHECK(device.state == NULL);
+	memset(override, 0, 64);
+	memset(bind, 0, 64);
+	if (pread(override_fd, override, 63, 0) < 0 || pread(bind_fd, bind, 63, 0) < 0 ||
+	    pread(config_fd, config, 5, 0) != 5)
+		abort();
+	CHECK_EQ(config[4] & COMMAND_MASTER, 0);
+	close(override_fd);
+	close(bind_fd);
+	close(config_fd);
+}
+
+static void card_is_given_back_to_its_driver(void)
+{
+	unsigned int before = open_fds();
+	char override[64], bind[64];
+
+	close_card(0x8086, false, false, override, bind);
+	CHECK(strcmp(bind, NIC) == 0);
+	CHECK(strcmp(override, "igb") == 0); /* written last */
+	/* gone for a moment, as when the bus recovers from an error */
+	close_card(0x8086, true, false, override, bind);
+	CHECK(strcmp(bind, NIC) == 0);
+	CHECK_EQ(open_fds(), before);
+}
+
+static void card_that_is_gone_is_not_given_back(void)
+{
+	char override[64], bind[64];
+
+	close_card(0, true, false, override, bind);
+	CHECK(bind[0] == 0 && override[0] == 0);
+	close_card(0x8086, true, true, override, bind); /* the kernel wants it out */
+	CHECK(bind[0] == 0 && override[0] == 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0); /* there are forks */
@@ -786,5 +867,7 @@ int main(void)
 	RUN(plan_refuses_a_card_below_a_vlan_unless_forced);
 	RUN(plan_refuses_a_card_of_another_namespace_unless_forced);
 	RUN(plan_refuses_a_card_whose_addresses_are_not_known);
+	RUN(card_is_given_back_to_its_driver);
+	RUN(card_that_is_gone_is_not_given_back);
 	return DONE();
 }
