@@ -5,6 +5,7 @@
  *
  * Main thread.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,7 +160,10 @@ static int make_interrupts(struct port *port, struct error *error)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		p->queues[i].rx.event_fd = fds[i];
 		if (fds[i] < 0)
-			return error_set(error, "port %s: no more descriptors", p->device.port);
+			return error_set(error,
+			                 "port %s: no descriptor for an interrupt: %s; run `ulimit "
+			                 "-n` with a larger number before",
+			                 p->device.port, strerror(errno));
 	}
 	if (pci_enable_vectors(&p->device.pci, fds, port->num_queues, &why) == 0) {
 		ixgbe_route_interrupts(&p->device, port->num_queues);
@@ -308,9 +312,18 @@ static int map_registers(struct ixgbe_device *d, struct error *error)
 
 	if (pci_map_bar(&d->pci, 0, error))
 		return -1;
-	if (bar->io || bar->bytes < BAR_BYTES)
-		return error_set(error, "port %s: BAR 0 of %s has %zu bytes, not %u", d->port,
-		                 d->pci.info.address, bar->bytes, BAR_BYTES);
+	if (bar->io)
+		return error_set(
+			error,
+			"port %s: BAR 0 of %s cannot be mapped, it is not memory or VFIO does "
+			"not allow it; try access=sysfs",
+			d->port, d->pci.info.address);
+	if (bar->bytes < BAR_BYTES)
+		return error_set(error,
+		                 "port %s: BAR 0 of %s has %zu bytes, and an 82599's has %u; see "
+		                 "`lspci -vv -s %s`",
+		                 d->port, d->pci.info.address, bar->bytes, BAR_BYTES,
+		                 d->pci.info.address);
 	d->regs = bar->base;
 	return 0;
 }

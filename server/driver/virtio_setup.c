@@ -5,6 +5,7 @@
  *
  * The order is that of VIRTIO 1.2, 3.1.1. Main thread.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/virtio_ids.h>
 #include <stddef.h>
@@ -301,7 +302,10 @@ static int make_interrupts(struct port *port, struct error *error)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		p->queues[i].rx.event_fd = fds[i];
 		if (fds[i] < 0)
-			return error_set(error, "port %s: no more descriptors", p->device.port);
+			return error_set(error,
+			                 "port %s: no descriptor for an interrupt: %s; run `ulimit "
+			                 "-n` with a larger number before",
+			                 p->device.port, strerror(errno));
 	}
 	if (pci_enable_vectors(&p->device.pci, fds, port->num_queues, &why) == 0)
 		return 0;

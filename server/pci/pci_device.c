@@ -527,10 +527,16 @@ int pci_enable_vectors(struct pci_device *device, const int *fds, unsigned int n
 	struct vfio_irq_info info = {.argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX};
 	int fd = device->state->device_fd, err;
 
-	if (fd < 0 || n > PCI_MAX_VECTORS || ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, &info) ||
-	    info.count < n)
-		return error_set(error, "port %s: %s has no %u MSI-X interrupts",
-		                 device->state->port, device->info.address, n);
+	if (fd < 0 || ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
+		info.count = 0;
+	if (info.count > PCI_MAX_VECTORS)
+		info.count = PCI_MAX_VECTORS;
+	if (info.count < n)
+		return error_set(
+			error,
+			"port %s: %s has %u MSI-X interrupts for its %u queues (use queues=%u)",
+			device->state->port, device->info.address, info.count, n,
+			info.count ? info.count : 1);
 	err = set_interrupts(fd, VFIO_PCI_MSIX_IRQ_INDEX, fds, n);
 	if (err)
 		return fail(device, "VFIO_DEVICE_SET_IRQS", err, error);

@@ -142,9 +142,9 @@ static int check_use(const char *root, const struct port_config *config,
 		                 "port %s: %s may be in use: its interface %s%sis in another "
 		                 "network namespace, a container's perhaps; move it to the "
 		                 "server's own (`ip -n NAMESPACE link set dev INTERFACE netns "
-		                 "%ld`), or add force=1",
+		                 "$$`), or add force=1",
 		                 config->name, info->address, use.interface,
-		                 use.interface[0] ? " " : "", (long)getpid());
+		                 use.interface[0] ? " " : "");
 	case PCI_USE_UNKNOWN:
 		break;
 	}

@@ -813,6 +813,18 @@ static void close_card(uint16_t vendor, bool removed, bool wanted, char override
 	close(config_fd);
 }
 
+static void card_without_interrupts_says_how_many_queues_it_can_have(void)
+{
+	struct pci_state state = {.port = "p3", .device_fd = -1};
+	struct pci_device device = {.info = {.address = NIC}, .state = &state};
+	struct error error = {""};
+	const int fds[4] = {-1, -1, -1, -1};
+
+	CHECK_EQ(pci_enable_vectors(&device, fds, 4, &error), -1);
+	CHECK(strstr(error.text, "p3") && strstr(error.text, "0 MSI-X interrupts"));
+	CHECK(strstr(error.text, "4 queues (use queues=1)"));
+}
+
 static void card_is_given_back_to_its_driver(void)
 {
 	unsigned int before = open_fds();
@@ -867,6 +879,7 @@ int main(void)
 	RUN(plan_refuses_a_card_below_a_vlan_unless_forced);
 	RUN(plan_refuses_a_card_of_another_namespace_unless_forced);
 	RUN(plan_refuses_a_card_whose_addresses_are_not_known);
+	RUN(card_without_interrupts_says_how_many_queues_it_can_have);
 	RUN(card_is_given_back_to_its_driver);
 	RUN(card_that_is_gone_is_not_given_back);
 	return DONE();
