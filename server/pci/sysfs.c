@@ -176,7 +176,7 @@ static bool find_address(const struct ifaddrs *all, const char *name, char *addr
 	return here;
 }
 
-/* An interface that stands on that of @dir: the kernel links it as upper_NAME, and one that it is a port of as master too. */
+/* An interface that stands on that of @dir is linked as upper_NAME; one that this is a port of as master, too. */
 static bool find_upper(const char *dir, struct pci_use *use)
 {
 	struct dirent *entry;

@@ -371,6 +371,7 @@ void ixgbe_model_free(struct ixgbe_model *m)
 void ixgbe_model_reset(struct ixgbe_model *m)
 {
 	ixgbe_settle(m);
+	m->hanging = 0;
 	reset_device(m);
 	ixgbe_pci_init(m);
 }
