@@ -147,7 +147,10 @@ static int add_sources(struct server *server)
 	return seal_open(server) ? -1 : workers_open(server);
 }
 
-/* Signals are taken by signalfd; a client that is gone must not kill us by SIGPIPE. */
+/*
+ * Signals are taken by signalfd; a client that is gone must not kill us by SIGPIPE. Who started us may have
+ * ignored SIGCHLD, and then nobody could wait for a child.
+ */
 static void block_signals(void)
 {
 	sigset_t signals;
@@ -157,6 +160,7 @@ static void block_signals(void)
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 }
 
 /* What a killed server may have left running has to stop before this one takes the same memory. */

@@ -104,8 +104,11 @@ int workers_take_queues(struct server *server, struct port *port, struct error *
 	unsigned int n = server->num_workers, first = 0;
 
 	if (server->num_queues + port->num_queues > MAX_PORT_QUEUES)
-		return error_set(error, "the ports have more than %d queues together",
-		                 MAX_PORT_QUEUES);
+		return error_set(
+			error,
+			"port %s: with its %u queues the ports have more than %d together; "
+			"use a smaller queues=",
+			port->config->name, port->num_queues, MAX_PORT_QUEUES);
 	if (port->num_queues < n && !port->driver->first_worker) {
 		first = server->next_worker;
 		server->next_worker = (first + port->num_queues) % n;

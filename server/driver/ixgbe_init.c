@@ -22,8 +22,8 @@
 
 #define RX_BUFFER_KB   512u
 #define TX_BUFFER_KB   160u
-#define TX_THRESH_KB   160u
-#define MAX_FRAME_MAC  15872u /* 15.5 KB, 1.3 */
+#define MAX_FRAME_MAC  15872u               /* 15.5 KB, 1.3 */
+#define TX_THRESH_KB   (TX_BUFFER_KB - 16u) /* with more than this in it, none of those has room */
 #define CRC_BYTES      4u
 #define VLAN_BYTES     4u
 #define THROTTLE_STEPS 10u /* of about 2 us between two interrupts of a vector, 8.2.3.5.12 */
@@ -70,28 +70,54 @@ static void clear_bits(struct ixgbe_device *d, uint32_t at, uint32_t bits)
 }
 
 /* No new requests to memory, and none underway: only then a reset is safe. 5.2.5.3.2 */
-static void disable_master(struct ixgbe_device *d)
+static bool disable_master(struct ixgbe_device *d)
 {
 	set_bits(d, IXGBE_CTRL, IXGBE_CTRL_GIO_DIS);
-	if (!becomes(d, IXGBE_STATUS, IXGBE_STATUS_GIO_EN, 0, MASTER_DISABLE_MS))
-		log_warnx("port %s: the card still has requests to memory underway (STATUS.GIO "
-		          "after %d ms); it is reset all the same",
-		          d->port, MASTER_DISABLE_MS);
+	return becomes(d, IXGBE_STATUS, IXGBE_STATUS_GIO_EN, 0, MASTER_DISABLE_MS);
 }
 
-int ixgbe_reset(struct ixgbe_device *d, struct error *error)
+/*
+ * Requests can hang for as long as the link is paused or down. Specification Update, Specification
+ * Clarification 9: the transmit path is emptied, in loopback so that nothing leaves should the link come
+ * back, for 20 us or more, and then there are two resets.
+ */
+static void empty_transmit_path(struct ixgbe_device *d)
 {
-	if (ixgbe_read(d, IXGBE_STATUS) == UINT32_MAX)
-		return error_set(error, "port %s: the card does not answer (STATUS is all ones)",
-		                 d->port);
-	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
-	disable_master(d);
+	set_bits(d, IXGBE_HLREG0, IXGBE_HLREG0_LPBK);
+	set_bits(d, IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH);
+	ixgbe_read(d, IXGBE_STATUS); /* both have arrived */
+	pause_ms();
+	clear_bits(d, IXGBE_HLREG0, IXGBE_HLREG0_LPBK);
+	clear_bits(d, IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH);
+}
+
+static int reset_once(struct ixgbe_device *d, struct error *error)
+{
 	set_bits(d, IXGBE_CTRL, IXGBE_CTRL_RST | IXGBE_CTRL_LRST);
 	pause_ms(); /* not to be touched for a millisecond, 8.2.3.1.1 */
 	if (wait_for(d, "CTRL", IXGBE_CTRL, IXGBE_CTRL_RST, 0, RESET_MS, "reset", error))
 		return -1;
 	for (unsigned int i = 0; i < SETTLE_MS; i++)
 		pause_ms();
+	return 0;
+}
+
+int ixgbe_reset(struct ixgbe_device *d, struct error *error)
+{
+	bool quiet;
+
+	if (ixgbe_read(d, IXGBE_STATUS) == UINT32_MAX)
+		return error_set(error,
+		                 "port %s: the card does not answer (STATUS is all ones); "
+		                 "`dmesg` may say why, `lspci -vv` whether it is there",
+		                 d->port);
+	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
+	clear_bits(d, IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN);
+	quiet = disable_master(d);
+	if (!quiet)
+		empty_transmit_path(d);
+	if (reset_once(d, error) || (!quiet && reset_once(d, error)))
+		return -1;
 	ixgbe_write(d, IXGBE_EIMC, IXGBE_EIMC_ALL);
 	if (wait_for(d, "EEC", IXGBE_EEC, IXGBE_EEC_ARD, IXGBE_EEC_ARD, EEPROM_MS,
 	             "reading its EEPROM", error) ||
@@ -140,7 +166,8 @@ static void init_receive(struct ixgbe_device *d, uint32_t room, bool promisc)
 	clear_bits(d, IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN);
 	for (unsigned int i = 0; i < 128; i++)
 		ixgbe_write(d, IXGBE_MTA(i), 0);
-	ixgbe_write(d, IXGBE_VLNCTRL, 0);
+	/* not the rest: without VET, the type of a tag, no frame has one for the card */
+	clear_bits(d, IXGBE_VLNCTRL, IXGBE_VLNCTRL_VFE | IXGBE_VLNCTRL_CFIEN);
 	ixgbe_write(d, IXGBE_MCSTCTRL, 0);
 	if (promisc)
 		filter |= IXGBE_FCTRL_UPE | IXGBE_FCTRL_MPE;
@@ -148,9 +175,9 @@ static void init_receive(struct ixgbe_device *d, uint32_t room, bool promisc)
 	ixgbe_write(d, IXGBE_RXPBSIZE(0), RX_BUFFER_KB << 10);
 	for (unsigned int i = 1; i < 8; i++)
 		ixgbe_write(d, IXGBE_RXPBSIZE(i), 0);
-	ixgbe_write(d, IXGBE_HLREG0,
-	            IXGBE_HLREG0_TXCRCEN | IXGBE_HLREG0_RXCRCSTRP | IXGBE_HLREG0_JUMBOEN |
-	                    IXGBE_HLREG0_TXPADEN);
+	set_bits(d, IXGBE_HLREG0,
+	         IXGBE_HLREG0_TXCRCEN | IXGBE_HLREG0_RXCRCSTRP | IXGBE_HLREG0_JUMBOEN |
+	                 IXGBE_HLREG0_TXPADEN);
 	ixgbe_write(d, IXGBE_MAXFRS, (ixgbe_max_frame(room) + CRC_BYTES - VLAN_BYTES) << 16);
 	rdrxctl = (rdrxctl & ~IXGBE_RDRXCTL_FRSTSIZE) | IXGBE_RDRXCTL_CRCSTRIP |
 	          IXGBE_RDRXCTL_RSCACKC | IXGBE_RDRXCTL_FCOE_FIX;

@@ -83,6 +83,8 @@ enum ixgbe_register { IXGBE_REGISTERS(IXGBE_ENUM) };
 #define IXGBE_RJC      0x040b0u
 #define IXGBE_QPRDC(n) (0x01430u + 0x40u * (n)) /* counters 0 to 15, by RQSMR */
 
+#define IXGBE_GCR_EXT 0x11050u /* PCI Express, extended control; 8.2.3.4 */
+
 #define IXGBE_BIT(n) (1u << (n))
 
 #define IXGBE_CTRL_GIO_DIS       IXGBE_BIT(2)  /* no new requests to memory */
@@ -111,6 +113,8 @@ enum ixgbe_register { IXGBE_REGISTERS(IXGBE_ENUM) };
 #define IXGBE_HLREG0_RXCRCSTRP   IXGBE_BIT(1)
 #define IXGBE_HLREG0_JUMBOEN     IXGBE_BIT(2)
 #define IXGBE_HLREG0_TXPADEN     IXGBE_BIT(10)
+#define IXGBE_HLREG0_LPBK        IXGBE_BIT(15)
+#define IXGBE_GCR_EXT_FLUSH      IXGBE_BIT(30) /* Buffers_Clear_Func */
 #define IXGBE_AUTOC_RESTART      IXGBE_BIT(12)
 #define IXGBE_LINKS_UP           IXGBE_BIT(30)
 #define IXGBE_LINKS_SPEED(links) ((links) >> 28 & 3u)
@@ -121,6 +125,8 @@ enum ixgbe_register { IXGBE_REGISTERS(IXGBE_ENUM) };
 #define IXGBE_FCTRL_MPE          IXGBE_BIT(8)
 #define IXGBE_FCTRL_UPE          IXGBE_BIT(9)
 #define IXGBE_FCTRL_BAM          IXGBE_BIT(10)
+#define IXGBE_VLNCTRL_CFIEN      IXGBE_BIT(29)
+#define IXGBE_VLNCTRL_VFE        IXGBE_BIT(30)
 #define IXGBE_MRQC_RSS           1u
 #define IXGBE_MRQC_FIELDS        (0xf3u << 16) /* IPv4, IPv6, and TCP and UDP over them */
 #define IXGBE_SECRXCTRL_RX_DIS   IXGBE_BIT(1)

@@ -5,6 +5,7 @@
  *
  * Main thread.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +17,13 @@
 #include "server/driver/ixgbe_wide.h"
 #include "server/log.h"
 
-#define DEFAULT_SLOTS  1024
-#define MIN_SLOTS      64
-#define MAX_SLOTS      4096
-#define SLOTS_STEP     8   /* a ring is a multiple of 128 bytes: RDLEN, TDLEN */
-#define RING_ALIGN     128 /* RDBAL, TDBAL */
-#define ETHERNET_BYTES 14
-#define BAR_BYTES      0x20000u /* 128 KiB, 9.3.6.1 */
+#define DEFAULT_SLOTS 1024
+#define MIN_SLOTS     64
+#define MAX_SLOTS     4096
+#define SLOTS_STEP    8        /* a ring is a multiple of 128 bytes: RDLEN, TDLEN */
+#define RING_ALIGN    128      /* RDBAL, TDBAL */
+#define MIN_FRAME     17       /* Linux's driver pads what is shorter: PAYLEN cannot say less */
+#define BAR_BYTES     0x20000u /* 128 KiB, 9.3.6.1 */
 
 struct ixgbe_options {
 	struct pci_options pci;
@@ -159,7 +160,10 @@ static int make_interrupts(struct port *port, struct error *error)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		p->queues[i].rx.event_fd = fds[i];
 		if (fds[i] < 0)
-			return error_set(error, "port %s: no more descriptors", p->device.port);
+			return error_set(error,
+			                 "port %s: no descriptor for an interrupt: %s; run `ulimit "
+			                 "-n` with a larger number before",
+			                 p->device.port, strerror(errno));
 	}
 	if (pci_enable_vectors(&p->device.pci, fds, port->num_queues, &why) == 0) {
 		ixgbe_route_interrupts(&p->device, port->num_queues);
@@ -234,7 +238,7 @@ int ixgbe_begin(struct port *port, struct error *error)
 	for (unsigned int i = 0; i < port->num_queues; i++)
 		p->queues[i].counted = p->queues[i].drops;
 	port->tx_slots = o.slots - 1u;
-	port->min_frame_bytes = ETHERNET_BYTES;
+	port->min_frame_bytes = MIN_FRAME;
 	port->max_frame_bytes = ixgbe_max_frame(room);
 	port->shared->max_frame_bytes = port->max_frame_bytes;
 	/* all ones look like success to most waits */
@@ -308,9 +312,18 @@ static int map_registers(struct ixgbe_device *d, struct error *error)
 
 	if (pci_map_bar(&d->pci, 0, error))
 		return -1;
-	if (bar->io || bar->bytes < BAR_BYTES)
-		return error_set(error, "port %s: BAR 0 of %s has %zu bytes, not %u", d->port,
-		                 d->pci.info.address, bar->bytes, BAR_BYTES);
+	if (bar->io)
+		return error_set(
+			error,
+			"port %s: BAR 0 of %s cannot be mapped, it is not memory or VFIO does "
+			"not allow it; try access=sysfs",
+			d->port, d->pci.info.address);
+	if (bar->bytes < BAR_BYTES)
+		return error_set(error,
+		                 "port %s: BAR 0 of %s has %zu bytes, and an 82599's has %u; see "
+		                 "`lspci -vv -s %s`",
+		                 d->port, d->pci.info.address, bar->bytes, BAR_BYTES,
+		                 d->pci.info.address);
 	d->regs = bar->base;
 	return 0;
 }

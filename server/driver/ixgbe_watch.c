@@ -26,6 +26,8 @@ bool ixgbe_read_link(struct port *port)
 
 static void add(uint64_t *total, uint32_t n)
 {
+	if (n == UINT32_MAX)
+		return; /* the card went away between two registers */
 	__atomic_store_n(total, *total + n, __ATOMIC_RELAXED);
 }
 
@@ -53,7 +55,7 @@ static void lose_card(struct port *port)
 	struct ixgbe_port *p = port->state;
 	uint64_t one = 1;
 
-	p->device.pci.removed = true; /* there is nothing to give back to its driver */
+	p->device.pci.removed = true; /* nothing to give back to its driver, if it stays so */
 	__atomic_store_n(&p->gone, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&port->shared->flags, 0, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < port->num_queues; i++) {

@@ -163,7 +163,11 @@ const struct dma_pool *virtio_pci_pool(struct virtio_device *d);
 /* virtio_legacy.c, virtio_modern.c */
 extern const struct virtio_transport virtio_legacy, virtio_modern;
 
-/* virtio_modern_find - the capabilities that the modern transport needs; 0: there; 1: none; -1 with @error */
-int virtio_modern_find(struct virtio_device *d, struct error *error);
+/*
+ * virtio_modern_find - the structures that the modern transport needs; false if one is missing
+ *
+ * @why says then what was wrong with the first that could not be used, or "".
+ */
+bool virtio_modern_find(struct virtio_device *d, struct error *why);
 
 #endif

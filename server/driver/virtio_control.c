@@ -14,16 +14,16 @@
 #define PATIENCE_MS   1000
 #define COMMAND_BYTES 64 /* with the answer in the last one */
 
-static bool finished(struct virtq *q)
+static unsigned int wait_for_answer(struct virtq *q)
 {
 	const struct timespec pause = {0, 1000000};
+	unsigned int n = virtq_ready(q);
 
-	for (unsigned int i = 0; i < PATIENCE_MS; i++) {
-		if (virtq_ready(q))
-			return true;
+	for (unsigned int i = 0; n == 0 && i < PATIENCE_MS; i++) {
 		nanosleep(&pause, NULL);
+		n = virtq_ready(q);
 	}
-	return false;
+	return n;
 }
 
 int virtio_command(struct virtio_port *p, uint8_t class, uint8_t command, const void *data,
@@ -32,6 +32,7 @@ int virtio_command(struct virtio_port *p, uint8_t class, uint8_t command, const 
 	struct virtio_device *d = &p->device;
 	struct virtq *q = &p->control;
 	unsigned char *out = p->command.base, *answer = out + COMMAND_BYTES - 1;
+	unsigned int n;
 
 	if (q->size == 0)
 		return error_set(error, "port %s: the device has no control queue", d->port);
@@ -50,11 +51,19 @@ int virtio_command(struct virtio_port *p, uint8_t class, uint8_t command, const 
 		else
 			d->transport->notify(d, q->index);
 	}
-	if (!finished(q))
+	n = wait_for_answer(q);
+	if (n == 0)
 		return error_set(error,
 		                 "port %s: the device does not answer command %u.%u within %d ms "
 		                 "(control queue)",
 		                 d->port, class, command, PATIENCE_MS);
+	/* one is underway, and it is head 0: else the device has it still, and we would write over it */
+	if (n > 1 || virtq_used(q, 0).id != 0)
+		return error_set(
+			error,
+			"port %s: the device returned what it was not given, after command "
+			"%u.%u (control queue: %u more in its used index, head %u)",
+			d->port, class, command, n, virtq_used(q, 0).id);
 	q->finished++;
 	if (__atomic_load_n(answer, __ATOMIC_RELAXED) != VIRTIO_NET_OK)
 		return error_set(error, "port %s: the device refuses command %u.%u", d->port, class,

@@ -22,9 +22,18 @@ struct place {
 	uint32_t bytes;
 };
 
-/* Maps what a capability at @at of the configuration describes, if it lies in a BAR of memory. */
-static int map_place(struct virtio_device *d, unsigned int at, struct place *place,
-                     struct error *error)
+/* What there has to be of each kind, and how it is aligned; 0: a kind that we do not need. 4.1.4.3 to 4.1.4.6 */
+static uint32_t least_bytes(uint8_t type)
+{
+	return type == VIRTIO_PCI_CAP_COMMON_CFG   ? COMMON(queue_used_hi) + 4
+	       : type == VIRTIO_PCI_CAP_NOTIFY_CFG ? sizeof(uint16_t)
+	       : type == VIRTIO_PCI_CAP_DEVICE_CFG ? offsetof(struct virtio_net_config, status)
+	                                           : 0;
+}
+
+/* Maps what a capability at @at of the configuration describes; false with @why if it cannot be used. */
+static bool map_place(struct virtio_device *d, unsigned int at, uint8_t type, struct place *place,
+                      struct error *why)
 {
 	uint8_t bar = pci_config_read8(&d->pci, at + VIRTIO_PCI_CAP_BAR);
 	uint32_t offset = pci_config_read32(&d->pci, at + VIRTIO_PCI_CAP_OFFSET);
@@ -32,60 +41,62 @@ static int map_place(struct virtio_device *d, unsigned int at, struct place *pla
 	const struct pci_bar *found;
 
 	if (bar >= PCI_NUM_BARS)
-		return 0; /* reserved: to be ignored, 4.1.4 */
-	if (pci_map_bar(&d->pci, bar, error))
-		return -1;
+		return false; /* reserved: to be ignored, 4.1.4 */
+	if (pci_map_bar(&d->pci, bar, why))
+		return false;
 	found = &d->pci.bars[bar];
 	if (found->io)
-		return 0;
-	if (offset > found->bytes || bytes > found->bytes - offset || offset % 4)
-		return error_set(error,
-		                 "port %s: %s says that it has %u bytes at %u of a BAR of %zu",
-		                 d->port, d->pci.info.address, bytes, offset, found->bytes);
+		return false;
+	if (bytes < least_bytes(type) || offset > found->bytes || bytes > found->bytes - offset ||
+	    offset % (type == VIRTIO_PCI_CAP_NOTIFY_CFG ? 2 : 4)) {
+		error_set(why,
+		          "port %s: %s says that it has a structure (kind %u) of %u bytes at %u "
+		          "of a BAR of %zu",
+		          d->port, d->pci.info.address, type, bytes, offset, found->bytes);
+		return false;
+	}
 	*place = (struct place){found->base + offset, bytes};
-	return 0;
+	return true;
 }
 
 /* The first of each kind that can be used counts, 4.1.4.1. */
-static int read_capability(struct virtio_device *d, unsigned int at, struct error *error)
+static void read_capability(struct virtio_device *d, unsigned int at, struct error *why)
 {
 	uint8_t type = pci_config_read8(&d->pci, at + VIRTIO_PCI_CAP_CFG_TYPE);
-	struct place place = {NULL, 0};
+	struct place place;
 
-	if ((type == VIRTIO_PCI_CAP_COMMON_CFG && !d->common) ||
-	    (type == VIRTIO_PCI_CAP_NOTIFY_CFG && !d->doorbells) ||
-	    (type == VIRTIO_PCI_CAP_DEVICE_CFG && !d->config))
-		if (map_place(d, at, &place, error))
-			return -1;
-	if (!place.base)
-		return 0;
-	if (type == VIRTIO_PCI_CAP_COMMON_CFG && place.bytes >= COMMON(queue_used_hi) + 4) {
+	if (!((type == VIRTIO_PCI_CAP_COMMON_CFG && !d->common) ||
+	      (type == VIRTIO_PCI_CAP_NOTIFY_CFG && !d->doorbells) ||
+	      (type == VIRTIO_PCI_CAP_DEVICE_CFG && !d->config)) ||
+	    !map_place(d, at, type, &place, why))
+		return;
+	if (type == VIRTIO_PCI_CAP_COMMON_CFG) {
 		d->common = place.base;
 	} else if (type == VIRTIO_PCI_CAP_NOTIFY_CFG) {
 		d->doorbells = place.base;
 		d->doorbells_bytes = place.bytes;
 		d->doorbell_step = pci_config_read32(&d->pci, at + VIRTIO_PCI_NOTIFY_CAP_MULT);
-	} else if (type == VIRTIO_PCI_CAP_DEVICE_CFG) {
+	} else {
 		d->config = place.base;
 		d->config_bytes = place.bytes;
 	}
-	return 0;
 }
 
-int virtio_modern_find(struct virtio_device *d, struct error *error)
+bool virtio_modern_find(struct virtio_device *d, struct error *why)
 {
+	struct error later;
 	unsigned int at = 0;
 
+	why->text[0] = 0;
 	if (pci_config_read16(&d->pci, PCI_STATUS) & PCI_STATUS_CAP_LIST)
 		at = pci_config_read8(&d->pci, PCI_CAPABILITY_LIST) & 0xfcu;
 	/* a chain that goes round ends as well */
 	for (unsigned int steps = 0; at >= 0x40 && steps < 48; steps++) {
-		if (pci_config_read8(&d->pci, at) == PCI_CAP_ID_VNDR &&
-		    read_capability(d, at, error))
-			return -1;
+		if (pci_config_read8(&d->pci, at) == PCI_CAP_ID_VNDR)
+			read_capability(d, at, why->text[0] ? &later : why);
 		at = pci_config_read8(&d->pci, at + 1) & 0xfcu;
 	}
-	return d->common && d->doorbells && d->config ? 0 : 1;
+	return d->common && d->doorbells && d->config;
 }
 
 /* -- registers ---------------------------------------------------------------------------------------- */

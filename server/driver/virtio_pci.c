@@ -15,21 +15,21 @@ const struct dma_pool *virtio_pci_pool(struct virtio_device *d)
 /* A device that offers both is driven by the modern one. The legacy registers are BAR 0's ports. 4.1.4.10 */
 int virtio_pci_attach(struct virtio_device *d, struct error *error)
 {
-	int found = virtio_modern_find(d, error);
+	struct error why;
 
-	if (found < 0)
-		return -1;
-	if (found == 0) {
+	if (virtio_modern_find(d, &why)) {
 		d->transport = &virtio_modern;
 		return 0;
 	}
-	if (pci_map_bar(&d->pci, 0, error))
-		return -1;
-	if (!d->pci.bars[0].io || d->pci.bars[0].bytes < 20 + sizeof(uint64_t))
-		return error_set(error,
-		                 "port %s: %s has neither the capabilities of a modern virtio "
-		                 "device nor the I/O ports of a legacy one",
-		                 d->port, d->pci.info.address);
-	d->transport = &virtio_legacy;
-	return 0;
+	if (pci_map_bar(&d->pci, 0, error) == 0 && d->pci.bars[0].io &&
+	    d->pci.bars[0].bytes >= 20 + sizeof(uint64_t)) {
+		d->transport = &virtio_legacy;
+		return 0;
+	}
+	if (why.text[0])
+		return error_set(error, "%s, and no I/O ports of a legacy device", why.text);
+	return error_set(error,
+	                 "port %s: %s has neither the capabilities of a modern virtio device nor "
+	                 "the I/O ports of a legacy one",
+	                 d->port, d->pci.info.address);
 }

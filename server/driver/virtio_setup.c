@@ -5,6 +5,7 @@
  *
  * The order is that of VIRTIO 1.2, 3.1.1. Main thread.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/virtio_ids.h>
 #include <stddef.h>
@@ -272,6 +273,13 @@ static int count_pairs(struct port *port, struct error *error)
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX)
 		return error_set(error, "port %s: the device says that it has %u queue pairs",
 		                 d->port, pairs);
+	/* the control queue comes after them, and its number has 16 bits */
+	if (2u * pairs > UINT16_MAX && virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
+		return error_set(
+			error,
+			"port %s: the device has %u queue pairs, and no number is left for "
+			"its control queue; give it fewer in the hypervisor",
+			d->port, pairs);
 	p->num_pairs = pairs;
 	if (port->num_queues <= pairs)
 		return 0;
@@ -294,7 +302,10 @@ static int make_interrupts(struct port *port, struct error *error)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		p->queues[i].rx.event_fd = fds[i];
 		if (fds[i] < 0)
-			return error_set(error, "port %s: no more descriptors", p->device.port);
+			return error_set(error,
+			                 "port %s: no descriptor for an interrupt: %s; run `ulimit "
+			                 "-n` with a larger number before",
+			                 p->device.port, strerror(errno));
 	}
 	if (pci_enable_vectors(&p->device.pci, fds, port->num_queues, &why) == 0)
 		return 0;
@@ -353,7 +364,11 @@ static void fill_port(struct port *port, const struct virtio_options *o)
 	if (virtio_has(d, VIRTIO_NET_F_MTU))
 		d->transport->read_config(d, offsetof(struct virtio_net_config, mtu), &mtu,
 		                          sizeof(mtu));
-	port->tx_slots = p->queues[0].tx.num_slots;
+	/* the queues of a device may differ: so much is set aside for each of them */
+	port->tx_slots = 0;
+	for (unsigned int i = 0; i < port->num_queues; i++)
+		if (p->queues[i].tx.num_slots > port->tx_slots)
+			port->tx_slots = p->queues[i].tx.num_slots;
 	port->min_frame_bytes = ETHERNET_BYTES;
 	port->max_frame_bytes = room;
 	if (mtu && mtu + ETHERNET_BYTES + VLAN_BYTES < room)

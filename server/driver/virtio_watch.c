@@ -42,7 +42,8 @@ static void end_port(struct port *port, enum virtio_fault why)
 
 	__atomic_store_n(&p->gone, why, __ATOMIC_RELAXED);
 	if (why == VIRTIO_FAULT_GONE)
-		p->device.pci.removed = true; /* there is nothing to give back to its driver */
+		p->device.pci.removed =
+			true; /* nothing to give back to its driver, if it stays so */
 	__atomic_store_n(&port->shared->flags, 0, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < port->num_queues; i++) {
 		int fd = p->queues[i].rx.event_fd;

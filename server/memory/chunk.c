@@ -130,6 +130,14 @@ struct chunk *chunk_make(size_t bytes, bool physical, struct error *error)
 		chunk->page_bytes = ORDINARY_PAGE;
 		fd = map(chunk);
 	}
+	if (fd < 0 && !physical) {
+		error_set(error,
+		          "a device's descriptor rings need %zu KiB of memory: %s; use a smaller "
+		          "desc= or fewer queues=",
+		          chunk->bytes >> 10, strerror(errno));
+		free(chunk);
+		return NULL;
+	}
 	if (fd < 0) {
 		error_set(error,
 		          "a device's descriptor rings need %zu free hugepages of 2 MiB beside the "

@@ -7,21 +7,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MAX_NODES 1024
 #define WORD_BITS (8 * sizeof(unsigned long))
 #define PIECE     256 /* pages in one question */
 
-int numa_prefer(int node)
+int numa_restore(const struct numa_policy *policy)
 {
-	unsigned long nodes[MAX_NODES / WORD_BITS] = {0};
+	/* the kernel counts one bit less than it is told */
+	return syscall(SYS_set_mempolicy, policy->mode, policy->nodes, NUMA_MAX_NODES + 1ul)
+	               ? -errno
+	               : 0;
+}
 
-	if (node >= MAX_NODES)
+int numa_prefer(int node, struct numa_policy *before)
+{
+	struct numa_policy policy = {.mode = MPOL_PREFERRED};
+
+	*before = (struct numa_policy){.mode = MPOL_DEFAULT};
+	if (node < 0 || node >= NUMA_MAX_NODES)
 		return -EINVAL;
-	if (node < 0)
-		return syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0ul) ? -errno : 0;
-	nodes[(unsigned int)node / WORD_BITS] = 1ul << (unsigned int)node % WORD_BITS;
-	return syscall(SYS_set_mempolicy, MPOL_PREFERRED, nodes, (unsigned long)MAX_NODES) ? -errno
-	                                                                                   : 0;
+	if (syscall(SYS_get_mempolicy, &before->mode, before->nodes, (unsigned long)NUMA_MAX_NODES,
+	            NULL, 0ul))
+		return -errno;
+	policy.nodes[(unsigned int)node / WORD_BITS] = 1ul << (unsigned int)node % WORD_BITS;
+	return numa_restore(&policy);
 }
 
 uint64_t numa_count_elsewhere(const void *base, uint64_t page_bytes, uint64_t n, int node)

@@ -162,14 +162,18 @@ static unsigned int page_flags(const struct pool_view *pool)
 static int make_pool(const struct segment *segment, const char *memfd_name)
 {
 	const struct pool_view *pool = &segment->pool;
-	int err = segment->numa_node < 0 ? 0 : numa_prefer(segment->numa_node), fd;
+	struct numa_policy before;
+	int err, fd;
 
+	if (segment->numa_node < 0)
+		return memfd_make(memfd_name, pool->bytes, page_flags(pool));
+	err = numa_prefer(segment->numa_node, &before);
 	if (err)
 		log_warnx("the pool cannot be put on NUMA node %d: %s", segment->numa_node,
 		          strerror(-err));
 	fd = memfd_make(memfd_name, pool->bytes, page_flags(pool));
-	if (segment->numa_node >= 0)
-		numa_prefer(-1);
+	if (!err)
+		numa_restore(&before);
 	return fd;
 }
 
@@ -205,8 +209,13 @@ static int open_pool(struct segment *segment, const char *name, struct error *er
 		                 "cannot make the pool of %" PRIu64 " MiB: %s; use fewer buffers "
 		                 "(--bufs N)%s",
 		                 pool->bytes >> 20, strerror(-pool->fd),
-		                 huge ? " or reserve more hugepages (/proc/sys/vm/nr_hugepages)"
-		                      : "");
+		                 !huge ? ""
+		                 : pool->page_bytes == GIANT_PAGE
+		                         ? " or reserve more hugepages of 1 GiB "
+		                           "(/sys/kernel/mm/hugepages/hugepages-1048576kB/"
+		                           "nr_hugepages)"
+		                         : " or reserve more hugepages "
+		                           "(/proc/sys/vm/nr_hugepages)");
 	pool->base = mmap(NULL, pool->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 	                  pool->fd, 0);
 	if (pool->base == MAP_FAILED) {
@@ -219,7 +228,11 @@ static int open_pool(struct segment *segment, const char *name, struct error *er
 	if (fcntl(pool->fd, F_ADD_SEALS, F_SEAL_SEAL))
 		log_warn("the pool's seals cannot be closed: fcntl");
 	pool->umem_owner = &segment->umem_owner;
-	segment->locked = mlock(pool->base, pool->bytes) == 0;
+	/* hugepages are never swapped */
+	if (mlock(pool->base, pool->bytes) && !huge)
+		log_warn("the pool may be swapped out, and its workers stop for as long; run "
+		         "`ulimit -l unlimited` before (systemd: LimitMEMLOCK=infinity), or start "
+		         "the server as root: mlock");
 	segment->pool_readonly_fd = memfd_readonly(pool->fd);
 	if (segment->pool_readonly_fd < 0) {
 		error_set(error, "cannot open the pool read-only through /proc: %s",

@@ -28,7 +28,6 @@ struct segment {
 	int header_fd;
 	int header_readonly_fd;
 	uint32_t alive; /* what clients compare the header's alive word with */
-	bool locked;    /* the pool cannot be swapped out */
 
 	/* the alive word's entry in the kernel's list of robust futexes of this thread */
 	struct robust_list_head robust_head;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/log.h"
+
 #define PAGE 4096u
 
 /* Reserves @bytes at the end of the layout, on a page of its own. */
@@ -87,6 +89,11 @@ int state_open(struct state *state, uint32_t num_bufs, uint32_t num_qps, uint32_
 		close(state->fd);
 		return -1;
 	}
+	/* only what is used: most readers' bitmaps never are */
+	if (mlock2(state->header, layout.bytes, MLOCK_ONFAULT))
+		log_warn(
+			"the server's records may be swapped out, and its workers stop for as long; run "
+			"`ulimit -l unlimited` before, or start the server as root: mlock2");
 	*state->header = layout;
 	state->qps = (struct qp_state *)(void *)((char *)state->header + layout.qps_offset);
 	return 0;

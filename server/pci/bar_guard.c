@@ -6,7 +6,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define MAX_BARS   128
+#include <ixy/abi.h>
+
+#include "server/pci/pci.h"
+
+#define MAX_BARS   (IXY_MAX_PORTS * PCI_NUM_BARS)
 #define PAGE_BYTES 4096u
 
 /* An entry is in use while its end is not 0; the handler may look at any moment. */

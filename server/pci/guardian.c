@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -43,6 +44,20 @@ static int keep_only(int socket, int fd, int claim)
 	return 0;
 }
 
+/*
+ * A group that is killed whole when its memory is used up (memory.oom.group, systemd's OOMPolicy=kill) takes
+ * everybody but those who are exempt: the last moment to lose us with the server. It needs CAP_SYS_RESOURCE.
+ */
+static void outlive_the_oom_killer(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t written = fd < 0 ? -1 : write(fd, "-1000", 5);
+
+	(void)written;
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Signals to the server's process group or session are the server's affair; only SIGKILL ends us. */
 __attribute__((noreturn)) static void guard(int socket, int fd, uint16_t command, int claim)
 {
@@ -54,9 +69,12 @@ __attribute__((noreturn)) static void guard(int socket, int fd, uint16_t command
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "ixy-guardian");
 	prctl(PR_SET_DUMPABLE, 0);
+	outlive_the_oom_killer();
 	if (keep_only(socket, fd, claim))
 		_exit(1);
 	setsid();
+	if (write(END_OF_SERVER, "", 1) != 1)
+		_exit(1);
 	prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT); /* read, write, exit; no exit_group */
 	done = read(END_OF_SERVER, &byte, 1);
 	if (done == 0)
@@ -74,9 +92,21 @@ static pid_t bare_fork(void)
 	return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0ul, 0ul, 0ul, 0ul);
 }
 
+/* It says so when nothing can go wrong any more; the end of the socket says that there is none. */
+static bool is_on_guard(int socket)
+{
+	ssize_t got;
+	char byte;
+
+	do
+		got = read(socket, &byte, 1);
+	while (got < 0 && errno == EINTR);
+	return got == 1;
+}
+
 int guardian_start(int fd, uint16_t command, int claim)
 {
-	int sockets[2], status;
+	int sockets[2];
 	pid_t child;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
@@ -93,10 +123,13 @@ int guardian_start(int fd, uint16_t command, int claim)
 		_exit(guardian < 0);
 	}
 	close(sockets[1]);
-	if (child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == 0)
+	/* it is nobody's child if our parent had SIGCHLD ignored, and what became of it is not told */
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (child > 0 && is_on_guard(sockets[0]))
 		return sockets[0];
-	close(sockets[0]);
+	/* not closed only: one that is there after all would switch the card off */
+	guardian_stop(sockets[0]);
 	return -EAGAIN;
 }
 

@@ -18,7 +18,7 @@
  *
  * @fd stands where the command register is. All memory that the card may write to has to be mapped. @claim
  * (-1: none) is kept open until then: a lock on it keeps the next server away from the card.
- * Returns what guardian_stop needs, or a negative errno.
+ * Returns what guardian_stop needs, once it is on guard, or a negative errno: nobody will write then.
  */
 int guardian_start(int fd, uint16_t command, int claim);
 

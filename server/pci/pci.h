@@ -5,8 +5,8 @@
  *
  *	PCI_VFIO   bound to vfio-pci, behind an IOMMU: configuration, BARs and MSI-X through the device's
  *	           descriptor; memory in the server's one container (memory/dma.h, DMA_IOMMU)
- *	PCI_SYSFS  bound to no driver: configuration and BARs through /sys/bus/pci/devices; no
- *	           interrupts; memory by physical address (DMA_PHYSICAL)
+ *	PCI_SYSFS  bound to no driver, nor can one be (driver_override): configuration and BARs through
+ *	           /sys/bus/pci/devices; no interrupts; memory by physical address (DMA_PHYSICAL)
  *
  * Main thread, while no worker runs, unless a function says otherwise.
  */
@@ -53,14 +53,14 @@ struct pci_device {
 	struct dma_space *dma;
 	struct pci_bar bars[PCI_NUM_BARS]; /* those that pci_map_bar was asked for */
 	unsigned int num_vectors;          /* MSI-X; 0: none (PCI_SYSFS) */
-	bool removed;                      /* it is gone, or about to: not to be given back */
-	bool removal_wanted;               /* pci_removal_wanted said so */
-	struct pci_state *state;           /* pci_device.c */
+	bool removed; /* it is gone, or about to: given back only if it is there again at the end */
+	bool removal_wanted;     /* pci_removal_wanted said so */
+	struct pci_state *state; /* pci_device.c */
 };
 
 /* The options that all PCI ports share; a driver adds its own keys to pci_option_keys. */
 struct pci_options {
-	bool force; /* take it even if its interface is up with an address */
+	bool force; /* take it even if its interface is in use */
 	int access; /* enum pci_access, or -1: VFIO where the device is behind an IOMMU */
 };
 
@@ -83,8 +83,9 @@ int pci_look(const struct port_config *config, struct pci_info *info, struct err
 /*
  * pci_plan - whether pci_open would take the device, and how; changes nothing
  *
- * Refuses a device whose interface is up and has an address (names it), unless forced; one in
- * use by another process; VFIO that is not there; writes what would happen into @plan.
+ * Refuses a device whose interface is in use, or may be (up with an address; a part of a bridge or bond, or
+ * below a VLAN; in another network namespace), unless forced; one in use by another process; VFIO that is
+ * not there; writes what would happen into @plan.
  */
 int pci_plan(const struct port_config *config, const struct pci_info *info,
              const struct pci_options *options, enum pci_access *access, char *plan,

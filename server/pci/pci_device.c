@@ -23,6 +23,7 @@
 #include "server/pci/bar_guard.h"
 #include "server/pci/guardian.h"
 #include "server/pci/pci.h"
+#include "server/pci/pci_state.h"
 #include "server/pci/sysfs.h"
 #include "server/pci/vfio.h"
 
@@ -31,22 +32,7 @@
 #define COMMAND_MEMORY 0x0002
 #define COMMAND_MASTER 0x0004
 #define VFIO_PCI       "vfio-pci"
-
-struct pci_state {
-	char port[IXY_NAME_BYTES]; /* for messages */
-	int config_fd;             /* sysfs' config, or the device's descriptor */
-	uint64_t config_at;        /* where configuration space begins in it */
-	int device_fd;             /* VFIO; -1 */
-	int reset_fd;              /* sysfs' reset; -1 */
-	int removal_fd;            /* signalled when somebody takes the device away; VFIO, -1 */
-	int group;                 /* in the container; -1 */
-	int guardian;              /* while it may write to memory without an IOMMU; -1 */
-	int guard_fd;              /* sysfs' config, where the command register is; -1 */
-	/* to give it back */
-	int override_fd, unbind_fd, bind_fd;
-	int claim_fd; /* pci_claim */
-	bool taken;   /* the kernel's driver lost it to us */
-};
+#define NO_DRIVER      "ixy-server" /* there is none of this name */
 
 /* -- binding -------------------------------------------------------------------------------------- */
 
@@ -71,12 +57,18 @@ static int fail(const struct pci_device *device, const char *what, int err, stru
 	                 what, strerror(-err));
 }
 
-static int claim(struct pci_device *device, struct error *error)
+/* What was read before is out of date: whoever had the card may just have given it back to its driver. */
+static int claim(struct pci_device *device, const struct port_config *config,
+                 const struct pci_options *options, struct error *error)
 {
 	struct pci_state *state = device->state;
+	char plan[512];
 
-	state->claim_fd = pci_claim(SYSFS_PCI, device->info.address);
-	return state->claim_fd >= 0 ? 0 : fail(device, "cannot be claimed", state->claim_fd, error);
+	state->claim_fd = pci_claim_for(SYSFS_PCI, config, &device->info, error);
+	if (state->claim_fd < 0 || pci_look(config, &device->info, error))
+		return -1;
+	return pci_plan_claimed(SYSFS_PCI, config, &device->info, options, &device->access, plan,
+	                        sizeof(plan), error);
 }
 
 static int bind_to_vfio(struct pci_device *device, struct error *error)
@@ -86,13 +78,36 @@ static int bind_to_vfio(struct pci_device *device, struct error *error)
 	int err;
 
 	state->unbind_fd = open_sysfs("drivers", VFIO_PCI, "unbind");
-	err = put(state->override_fd, VFIO_PCI "\n");
-	if (!err)
-		err = sysfs_write(SYSFS_PCI "/drivers_probe", device->info.address);
+	err = sysfs_write(SYSFS_PCI "/drivers_probe", device->info.address);
 	sysfs_link(SYSFS_PCI, device->info.address, "driver", driver, sizeof(driver));
 	if (!err && strcmp(driver, VFIO_PCI))
 		err = -ENODEV;
 	return err ? fail(device, "cannot be bound to vfio-pci (dmesg says why)", err, error) : 0;
+}
+
+/*
+ * The kernel gives a device without a driver to the next one that is loaded, or to all who ask for it
+ * (drivers_probe), if they match. With the name of a driver that there is not, nobody does.
+ */
+static int override(struct pci_device *device, struct error *error)
+{
+	struct pci_state *state = device->state;
+	const char *address = device->info.address;
+	int err;
+
+	if (!sysfs_read(SYSFS_PCI, address, "driver_override", state->override,
+	                sizeof(state->override)) ||
+	    strcmp(state->override, "(null)") == 0 || strcmp(state->override, NO_DRIVER) == 0)
+		state->override[0] = 0; /* nothing, or what a killed server left */
+	state->override_fd = open_sysfs("devices", address, "driver_override");
+	err = state->override_fd < 0
+	              ? -errno
+	              : put(state->override_fd,
+	                    device->access == PCI_VFIO ? VFIO_PCI "\n" : NO_DRIVER "\n");
+	if (err)
+		return fail(device, "driver_override", err, error);
+	state->overridden = true;
+	return 0;
 }
 
 static int take(struct pci_device *device, struct error *error)
@@ -103,9 +118,8 @@ static int take(struct pci_device *device, struct error *error)
 
 	if (device->access == PCI_VFIO && strcmp(info->driver, VFIO_PCI) == 0)
 		return 0; /* as somebody wanted it; it stays so */
-	state->override_fd = open_sysfs("devices", info->address, "driver_override");
-	if (state->override_fd < 0)
-		return fail(device, "driver_override", -errno, error);
+	if (override(device, error))
+		return -1;
 	if (info->driver[0]) {
 		unbind = open_sysfs("drivers", info->driver, "unbind");
 		state->bind_fd = open_sysfs("drivers", info->driver, "bind");
@@ -124,23 +138,25 @@ static void give_back(struct pci_device *device)
 {
 	const char *address = device->info.address, *driver = device->info.driver;
 	struct pci_state *state = device->state;
-	int err = 0;
+	int err;
 
-	if (!state->taken || device->removed)
+	if (!state->overridden)
 		return;
 	if (state->unbind_fd >= 0)
 		put(state->unbind_fd, address); /* ENODEV: vfio-pci did not take it */
-	if (device->access == PCI_VFIO)
-		err = put(state->override_fd, "\n");
+	err = put(state->override_fd, "\n");
 	if (err)
-		log_warnx("port %s: %s stays for vfio-pci: %s; run `echo > " SYSFS_PCI
+		log_warnx("port %s: %s stays without its driver: %s; run `echo > " SYSFS_PCI
 		          "/devices/%s/driver_override`",
 		          state->port, address, strerror(-err), address);
-	err = driver[0] ? put(state->bind_fd, address) : 0;
+	err = state->taken && driver[0] ? put(state->bind_fd, address) : 0;
 	if (err)
 		log_warnx("port %s: %s does not go back to %s: %s; run `echo %s > " SYSFS_PCI
 		          "/drivers/%s/bind`",
 		          state->port, address, driver, strerror(-err), address, driver);
+	/* not before: a driver of another name could not be bound */
+	if (state->override[0])
+		put(state->override_fd, state->override);
 }
 
 /* -- configuration space --------------------------------------------------------------------------- */
@@ -202,9 +218,12 @@ static void watch_over(struct pci_device *device, uint16_t off)
 	              ? guardian_start(state->guard_fd, off, state->claim_fd)
 	              : -errno;
 	if (err < 0)
-		log_warnx("port %s: no guardian for %s: %s; if this server is killed, the card "
-		          "goes on writing to memory until the next start",
-		          state->port, device->info.address, strerror(-err));
+		log_warnx(
+			"port %s: no guardian for %s: %s; if this server is killed, the card "
+			"goes on writing to memory until the next start; raise the limits of "
+			"processes and open files (`ulimit -u`, `ulimit -n`, systemd's TasksMax=) "
+			"and start it again",
+			state->port, device->info.address, strerror(-err));
 	state->guardian = err;
 }
 
@@ -287,8 +306,13 @@ static int open_vfio(struct pci_device *device, const struct pool_view *pool, st
 	state->device_fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device->info.address);
 	if (state->device_fd < 0)
 		return fail(device, "VFIO does not give it to us", -errno, error);
-	if (ioctl(state->device_fd, VFIO_DEVICE_GET_REGION_INFO, &region))
-		return fail(device, "VFIO has no configuration space of it", -errno, error);
+	if (ioctl(state->device_fd, VFIO_DEVICE_GET_REGION_INFO, &region)) {
+		fail(device, "VFIO has no configuration space of it", -errno, error);
+		/* to be unbound, it has to be closed; as config_fd it would be written to at a place not known */
+		close(state->device_fd);
+		state->device_fd = -1;
+		return -1;
+	}
 	state->config_fd = state->device_fd;
 	state->config_at = region.offset;
 	watch_removal(state);
@@ -314,12 +338,9 @@ static int open_sysfs_access(struct pci_device *device, const struct pool_view *
 int pci_open(struct pci_device *device, const struct port_config *config,
              const struct pci_options *options, const struct pool_view *pool, struct error *error)
 {
-	char plan[512];
-
 	if (!pool->dma)
 		return error_set(error, "port %s: this pool is not for devices", config->name);
-	if (pci_look(config, &device->info, error) ||
-	    pci_plan(config, &device->info, options, &device->access, plan, sizeof(plan), error))
+	if (pci_look(config, &device->info, error))
 		return -1;
 	device->state = calloc(1, sizeof(*device->state));
 	if (!device->state)
@@ -336,7 +357,7 @@ int pci_open(struct pci_device *device, const struct port_config *config,
 	                                    .bind_fd = -1,
 	                                    .claim_fd = -1};
 	memcpy(device->state->port, config->name, IXY_NAME_BYTES);
-	if (claim(device, error) || take(device, error) ||
+	if (claim(device, config, options, error) || take(device, error) ||
 	    (device->access == PCI_VFIO ? open_vfio(device, pool, error)
 	                                : open_sysfs_access(device, pool, error))) {
 		pci_close(device);
@@ -370,9 +391,12 @@ static void unmap_bars(struct pci_device *device)
 void pci_close(struct pci_device *device)
 {
 	struct pci_state *state = device->state;
+	bool lost;
 
 	if (!state)
 		return;
+	/* a card that did not answer for a while, as when the bus recovers from an error, is the kernel's again */
+	lost = device->removed && (device->removal_wanted || !pci_is_there(device));
 	if (state->config_fd >= 0)
 		pci_bus_master(device, false);
 	if (state->guardian >= 0)
@@ -385,7 +409,8 @@ void pci_close(struct pci_device *device)
 	close_fd(state->guard_fd);
 	if (state->group >= 0)
 		dma_group_removed(device->dma, state->group);
-	give_back(device);
+	if (!lost)
+		give_back(device);
 	close_fd(state->override_fd);
 	close_fd(state->unbind_fd);
 	close_fd(state->bind_fd);
@@ -502,10 +527,16 @@ int pci_enable_vectors(struct pci_device *device, const int *fds, unsigned int n
 	struct vfio_irq_info info = {.argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX};
 	int fd = device->state->device_fd, err;
 
-	if (fd < 0 || n > PCI_MAX_VECTORS || ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, &info) ||
-	    info.count < n)
-		return error_set(error, "port %s: %s has no %u MSI-X interrupts",
-		                 device->state->port, device->info.address, n);
+	if (fd < 0 || ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
+		info.count = 0;
+	if (info.count > PCI_MAX_VECTORS)
+		info.count = PCI_MAX_VECTORS;
+	if (info.count < n)
+		return error_set(
+			error,
+			"port %s: %s has %u MSI-X interrupts for its %u queues (use queues=%u)",
+			device->state->port, device->info.address, info.count, n,
+			info.count ? info.count : 1);
 	err = set_interrupts(fd, VFIO_PCI_MSIX_IRQ_INDEX, fds, n);
 	if (err)
 		return fail(device, "VFIO_DEVICE_SET_IRQS", err, error);

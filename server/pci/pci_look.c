@@ -93,39 +93,79 @@ static int check_vfio(const char *root, const struct port_config *config,
 	return 0;
 }
 
-/* Nobody else drives it. What else keeps us from it is told later, or by the kernel. */
-static int check_claim(const char *root, const struct port_config *config,
-                       const struct pci_info *info, struct error *error)
+int pci_claim_for(const char *root, const struct port_config *config, const struct pci_info *info,
+                  struct error *error)
 {
 	int fd = pci_claim(root, info->address);
 
-	if (fd >= 0)
-		close(fd);
-	return fd != -EBUSY ? 0
-	                    : error_set(error,
-	                                "port %s: another server, or another port, has %s already; "
-	                                "`fuser -v %s/devices/%s/*` names the process",
-	                                config->name, info->address, root, info->address);
+	if (fd == -EBUSY)
+		error_set(error,
+		          "port %s: another server, or another port, has %s already; `fuser -v "
+		          "%s/devices/%s/*` names the process",
+		          config->name, info->address, root, info->address);
+	else if (fd < 0)
+		error_set(error, "port %s: %s cannot be claimed: %s; start the server as root",
+		          config->name, info->address, strerror(-fd));
+	return fd;
 }
 
-int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
-                   const struct pci_options *options, enum pci_access *chosen, char *plan,
-                   size_t plan_bytes, struct error *error)
+/* The network that this host, or somebody on it, has through the card is not taken away by accident. */
+static int check_use(const char *root, const struct port_config *config,
+                     const struct pci_info *info, struct error *error)
 {
-	char name[32], address[64], path[256];
+	struct pci_use use;
+	char head[128];
+
+	pci_find_use(root, info, &use);
+	snprintf(head, sizeof(head), "port %s: %s is in use:", config->name, info->address);
+	switch (use.kind) {
+	case PCI_USE_NONE:
+		return 0;
+	case PCI_USE_ADDRESS:
+		return error_set(error,
+		                 "%s its interface %s is up and has the address %s; run `ip addr "
+		                 "flush dev %s && ip link set dev %s down` if nothing needs it, or "
+		                 "add force=1",
+		                 head, use.interface, use.by, use.interface, use.interface);
+	case PCI_USE_PORT:
+		return error_set(error,
+		                 "%s its interface %s is a part of %s; run `ip link set dev %s "
+		                 "nomaster` if nothing needs it, or add force=1",
+		                 head, use.interface, use.by, use.interface);
+	case PCI_USE_BELOW:
+		return error_set(error,
+		                 "%s the interface %s stands on its interface %s; run `ip link del "
+		                 "dev %s` if nothing needs it, or add force=1",
+		                 head, use.by, use.interface, use.by);
+	case PCI_USE_ELSEWHERE:
+		return error_set(error,
+		                 "port %s: %s may be in use: its interface %s%sis in another "
+		                 "network namespace, a container's perhaps; move it to the "
+		                 "server's own (`ip -n NAMESPACE link set dev INTERFACE netns "
+		                 "$$`), or add force=1",
+		                 config->name, info->address, use.interface,
+		                 use.interface[0] ? " " : "");
+	case PCI_USE_UNKNOWN:
+		break;
+	}
+	return error_set(error,
+	                 "port %s: %s may be in use: the kernel does not tell the addresses of its "
+	                 "interface %s; run `ip link set dev %s down` if nothing needs it, and add "
+	                 "force=1",
+	                 config->name, info->address, use.interface, use.interface);
+}
+
+int pci_plan_claimed(const char *root, const struct port_config *config,
+                     const struct pci_info *info, const struct pci_options *options,
+                     enum pci_access *chosen, char *plan, size_t plan_bytes, struct error *error)
+{
+	char path[256];
 
 	*chosen = choose_access(info, options);
-	if ((*chosen == PCI_VFIO && check_vfio(root, config, info, error)) ||
-	    check_claim(root, config, info, error))
+	if (*chosen == PCI_VFIO && check_vfio(root, config, info, error))
 		return -1;
-	pci_interface(root, info, name, sizeof(name), address, sizeof(address));
-	if (address[0] && !options->force)
-		return error_set(
-			error,
-			"port %s: %s is in use: its interface %s is up and has the address "
-			"%s; run `ip addr flush dev %s && ip link set dev %s down` if "
-			"nothing needs it, or add force=1",
-			config->name, info->address, name, address, name, name);
+	if (!options->force && check_use(root, config, info, error))
+		return -1;
 	snprintf(path, sizeof(path), "%s/devices/%s/config", root, info->address);
 	if (access(path, W_OK))
 		return error_set(error, "port %s: only root can take %s; start the server as root",
@@ -134,6 +174,19 @@ int pci_plan_below(const char *root, const struct port_config *config, const str
 	         info->vendor, info->device, info->driver[0] ? info->driver : "nobody",
 	         *chosen == PCI_VFIO ? "VFIO" : "sysfs, without interrupts and without an IOMMU");
 	return 0;
+}
+
+int pci_plan_below(const char *root, const struct port_config *config, const struct pci_info *info,
+                   const struct pci_options *options, enum pci_access *chosen, char *plan,
+                   size_t plan_bytes, struct error *error)
+{
+	int fd = pci_claim_for(root, config, info, error);
+
+	if (fd == -EBUSY)
+		return -1;
+	if (fd >= 0)
+		close(fd); /* what else keeps us from it is told below, or by the kernel */
+	return pci_plan_claimed(root, config, info, options, chosen, plan, plan_bytes, error);
 }
 
 /*
@@ -173,16 +226,27 @@ static int stop_card(const char *root, const struct port_config *config,
 	return 0;
 }
 
+/*
+ * With the claim, and by what is there once we have it: until then another server may drive it, or be about
+ * to give it back to the kernel's driver, which must find it running.
+ */
 int pci_prepare_below(const char *root, const struct port_config *config, int *numa_node,
                       struct error *error)
 {
 	struct pci_info info;
+	int fd, failed = 0;
 
-	if (pci_look_below(root, config, &info, error) || check_claim(root, config, &info, error))
+	if (pci_look_below(root, config, &info, error))
 		return -1;
 	if (*numa_node < 0)
 		*numa_node = info.numa_node;
-	return info.driver[0] ? 0 : stop_card(root, config, &info, error);
+	fd = pci_claim_for(root, config, &info, error);
+	if (fd < 0)
+		return fd == -EBUSY ? -1 : 0; /* the others are told by pci_open */
+	if (pci_read_info(root, &info) && !info.driver[0])
+		failed = stop_card(root, config, &info, error);
+	close(fd);
+	return failed;
 }
 
 int pci_look(const struct port_config *config, struct pci_info *info, struct error *error)

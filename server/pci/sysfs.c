@@ -146,14 +146,20 @@ void pci_list_nics(const char *root, char *text, size_t bytes)
 		closedir(dir);
 }
 
-/* The first address of interface @name that says it is used; "" if there is none. */
-static void find_address(const struct ifaddrs *all, const char *name, char *address, size_t bytes)
+/* -- who uses its interfaces ------------------------------------------------------------------------- */
+
+/* The first address of interface @name that says it is used; false if this namespace has no such interface. */
+static bool find_address(const struct ifaddrs *all, const char *name, char *address, size_t bytes)
 {
-	address[0] = 0;
+	bool here = false;
+
 	for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
 		const void *raw;
 
-		if (!a->ifa_addr || strcmp(a->ifa_name, name) || !(a->ifa_flags & IFF_UP))
+		if (strcmp(a->ifa_name, name))
+			continue;
+		here = true; /* each has an entry, with an address or not */
+		if (!a->ifa_addr || !(a->ifa_flags & IFF_UP))
 			continue;
 		if (a->ifa_addr->sa_family == AF_INET)
 			raw = &((const struct sockaddr_in *)(const void *)a->ifa_addr)->sin_addr;
@@ -164,9 +170,68 @@ static void find_address(const struct ifaddrs *all, const char *name, char *addr
 		inet_ntop(a->ifa_addr->sa_family, raw, address, (socklen_t)bytes);
 		/* every interface that is up has a link-local one: that alone is no use of it */
 		if (strncmp(address, "fe80:", 5) != 0)
-			return;
+			return true;
 		address[0] = 0;
 	}
+	return here;
+}
+
+/* An interface that stands on that of @dir is linked as upper_NAME; one that this is a port of as master, too. */
+static bool find_upper(const char *dir, struct pci_use *use)
+{
+	struct dirent *entry;
+	DIR *stream = opendir(dir);
+	char path[1024];
+
+	use->by[0] = 0;
+	while (stream && !use->by[0] && (entry = readdir(stream)))
+		if (strncmp(entry->d_name, "upper_", 6) == 0)
+			snprintf(use->by, sizeof(use->by), "%.*s", (int)sizeof(use->by) - 1,
+			         entry->d_name + 6);
+	if (stream)
+		closedir(stream);
+	snprintf(path, sizeof(path), "%s/master", dir);
+	use->kind = access(path, F_OK) == 0 ? PCI_USE_PORT : PCI_USE_BELOW;
+	return use->by[0];
+}
+
+static void look_at_interface(const char *net, const char *name, const struct ifaddrs *all,
+                              struct pci_use *use)
+{
+	char path[800];
+
+	snprintf(use->interface, sizeof(use->interface), "%.*s", (int)sizeof(use->interface) - 1,
+	         name);
+	snprintf(path, sizeof(path), "%s/%s", net, name);
+	if (find_upper(path, use))
+		return;
+	if (!all)
+		use->kind = PCI_USE_UNKNOWN;
+	else if (!find_address(all, name, use->by, sizeof(use->by)))
+		use->kind = PCI_USE_ELSEWHERE;
+	else
+		use->kind = use->by[0] ? PCI_USE_ADDRESS : PCI_USE_NONE;
+}
+
+/* One directory of interfaces. What it shows depends on the namespace; that it is there does not. */
+static void look_at_net(const char *net, const struct ifaddrs *all, struct pci_use *use)
+{
+	DIR *stream = opendir(net);
+	struct dirent *entry;
+	bool empty = true;
+
+	/* one that is used is the one to be told of */
+	while (stream && use->kind == PCI_USE_NONE && (entry = readdir(stream)))
+		if (entry->d_name[0] != '.') {
+			look_at_interface(net, entry->d_name, all, use);
+			empty = false;
+		}
+	if (stream && empty && use->kind == PCI_USE_NONE) {
+		use->kind = PCI_USE_ELSEWHERE;
+		use->interface[0] = 0;
+	}
+	if (stream)
+		closedir(stream);
 }
 
 /* Where the interfaces of a device are: net/ of its own, or of a child (virtio0/net). */
@@ -176,8 +241,7 @@ static bool holds_interfaces(const char *entry, const char **below)
 	return **below || strcmp(entry, "net") == 0;
 }
 
-void pci_interface(const char *root, const struct pci_info *info, char *name, size_t name_bytes,
-                   char *address, size_t address_bytes)
+void pci_find_use(const char *root, const struct pci_info *info, struct pci_use *use)
 {
 	char path[512], net[512];
 	struct ifaddrs *all = NULL;
@@ -185,29 +249,16 @@ void pci_interface(const char *root, const struct pci_info *info, char *name, si
 	const char *below;
 	DIR *dir;
 
-	name[0] = address[0] = 0;
+	*use = (struct pci_use){.kind = PCI_USE_NONE};
 	snprintf(path, sizeof(path), "%s/devices/%s", root, info->address);
 	dir = opendir(path);
 	if (getifaddrs(&all))
 		all = NULL;
-	while (dir && !address[0] && (entry = readdir(dir))) {
-		struct dirent *interface;
-		DIR *stream;
-
-		if (!holds_interfaces(entry->d_name, &below) ||
-		    (size_t)snprintf(net, sizeof(net), "%s/%s%s", path, entry->d_name, below) >=
+	while (dir && use->kind == PCI_USE_NONE && (entry = readdir(dir)))
+		if (holds_interfaces(entry->d_name, &below) &&
+		    (size_t)snprintf(net, sizeof(net), "%s/%s%s", path, entry->d_name, below) <
 		            sizeof(net))
-			continue;
-		stream = opendir(net);
-		/* one that is used is the one to be told of */
-		while (stream && !address[0] && (interface = readdir(stream)))
-			if (interface->d_name[0] != '.') {
-				snprintf(name, name_bytes, "%s", interface->d_name);
-				find_address(all, name, address, address_bytes);
-			}
-		if (stream)
-			closedir(stream);
-	}
+			look_at_net(net, all, use);
 	if (dir)
 		closedir(dir);
 	if (all)

@@ -31,13 +31,24 @@ bool pci_read_info(const char *root, struct pci_info *info);
 /* pci_list_nics - the network devices below @root, as "0000:03:00.0 (8086:10fb, ixgbe)", for messages */
 void pci_list_nics(const char *root, char *text, size_t bytes);
 
-/*
- * pci_interface - the name of an interface of the device, and one of its addresses if it is up; "" if not
- *
- * Of several it is one that has an address. Interfaces of other network namespaces are not seen.
- */
-void pci_interface(const char *root, const struct pci_info *info, char *name, size_t name_bytes,
-                   char *address, size_t address_bytes);
+/* What the kernel does with the interfaces of a device. */
+enum pci_use_kind {
+	PCI_USE_NONE,
+	PCI_USE_ADDRESS,   /* it is up, and has the address @by */
+	PCI_USE_PORT,      /* of a bridge, bond, team or switch @by */
+	PCI_USE_BELOW,     /* @by, a VLAN or the like, stands on it */
+	PCI_USE_ELSEWHERE, /* it is in another network namespace: no telling */
+	PCI_USE_UNKNOWN,   /* the kernel does not tell of addresses */
+};
+
+struct pci_use {
+	enum pci_use_kind kind;
+	char interface[32]; /* "" if it cannot be seen, or there is none */
+	char by[64];
+};
+
+/* pci_find_use - of several interfaces it is one that is used, if any is */
+void pci_find_use(const char *root, const struct pci_info *info, struct pci_use *use);
 
 /*
  * pci_read_resource - size and kind of BAR @index, of the line in @root/devices/@address/resource
@@ -54,6 +65,15 @@ bool pci_read_resource(const char *root, const char *address, unsigned int index
  * -EBUSY: another one has it (or another port of this one); -EACCES and the like: not for this user.
  */
 int pci_claim(const char *root, const char *address);
+
+/* pci_claim_for - the same, with @error on failure */
+int pci_claim_for(const char *root, const struct port_config *config, const struct pci_info *info,
+                  struct error *error);
+
+/* pci_plan_claimed - pci_plan for whoever has the claim */
+int pci_plan_claimed(const char *root, const struct port_config *config,
+                     const struct pci_info *info, const struct pci_options *options,
+                     enum pci_access *chosen, char *plan, size_t plan_bytes, struct error *error);
 
 /* pci_look, pci_plan and pci_prepare of pci.h, for devices below @root */
 int pci_look_below(const char *root, const struct port_config *config, struct pci_info *info,

@@ -81,6 +81,13 @@ static int open_group(int group, struct error *error)
 
 	snprintf(path, sizeof(path), "/dev/vfio/%d", group);
 	fd = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(obstacles, sizeof(obstacles), "/dev/vfio/noiommu-%d", group);
+	if (fd < 0 && errno == ENOENT && access(obstacles, F_OK) == 0)
+		return error_set(
+			error,
+			"IOMMU group %d is none, it is VFIO's mode without an IOMMU (%s), which "
+			"is not used here; use access=sysfs",
+			group, obstacles);
 	if (fd < 0)
 		return error_set(error, "%s: %s; %s", path, strerror(errno),
 		                 errno == EBUSY ? "another process has a device of this IOMMU "

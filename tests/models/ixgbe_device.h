@@ -100,6 +100,7 @@ struct ixgbe_model {
 	uint64_t link_ns;   /* when the link can be up, UINT64_MAX: never */
 	uint64_t sec_rx_ns; /* since when the receive path is halted */
 	bool cable, link_up, autoneg;
+	unsigned int hanging; /* resets until requests to memory do not hang any more */
 
 	struct ixgbe_rx_queue rx[NUM_QUEUES];
 	struct ixgbe_tx_queue tx[NUM_QUEUES];
@@ -156,7 +157,9 @@ void ixgbe_link_restart(struct ixgbe_model *m);
 bool ixgbe_link_update(struct ixgbe_model *m); /* true when it has changed */
 
 /* ixgbe_packet.c */
-void ixgbe_packet_parse(struct ixgbe_packet *packet, const uint8_t *frame, uint32_t len_bytes);
+/* @vet: the type that says that there is a tag, VLNCTRL.VET */
+void ixgbe_packet_parse(struct ixgbe_packet *packet, uint16_t vet, const uint8_t *frame,
+                        uint32_t len_bytes);
 uint16_t ixgbe_checksum(uint32_t sum, const uint8_t *bytes, uint32_t len_bytes);
 uint32_t ixgbe_pseudo_header(const uint8_t *l3, bool ipv4, uint8_t protocol, uint32_t len_bytes);
 

@@ -104,6 +104,8 @@ void ixgbe_examine_tx_packet(struct ixgbe_model *m, unsigned int queue,
 	if (q->announced_bytes != q->len_bytes)
 		ixgbe_report(m, "tx-length", "queue %u: PAYLEN %u, and buffers of %u bytes", queue,
 		             q->announced_bytes, q->len_bytes);
+	if (q->announced_bytes < MIN_PAYLEN)
+		ixgbe_report(m, "tx-length", "queue %u: PAYLEN %u", queue, q->announced_bytes);
 	if (!(q->command & TXD_IFCS))
 		ixgbe_report(m, "tx-crc", "queue %u: a frame without IFCS", queue);
 	if (offload && !q->contexts[q->olinfo >> 4 & 1].valid)

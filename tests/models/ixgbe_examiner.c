@@ -7,6 +7,7 @@
 
 enum {
 	SETTLE_US = 10000, /* 4.6.3.2: after a reset, before anything else */
+	FLUSH_US = 20,
 };
 
 void ixgbe_report(struct ixgbe_model *m, const char *rule, const char *format, ...)
@@ -80,6 +81,8 @@ void ixgbe_examine_read(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 
 static void examine_start(struct ixgbe_model *m, uint32_t offset)
 {
+	if (m->hanging == 1)
+		ixgbe_report(m, "reset-twice", "register %#x written after one reset", offset);
 	if (before(m, EEPROM_US))
 		ixgbe_report(m, "eeprom-wait", "register %#x written before EEC.ARD is set",
 		             offset);
@@ -202,6 +205,9 @@ static void examine_rxen(struct ixgbe_model *m)
 		ixgbe_report(m, "rx-path-running", "SECRXSTAT.SECRX_RDY was not waited for");
 	if (!strip != !(*reg(m, R_RDRXCTL) & RDRXCTL_CRCSTRIP))
 		ixgbe_report(m, "rx-crc", "HLREG0.RXCRCSTRP is %u", strip ? 1 : 0);
+	if ((*reg(m, R_VLNCTRL) & VLNCTRL_VET) != *reg(m, R_DMATXCTL) >> DMATXCTL_VT_POS)
+		ixgbe_report(m, "vlan-type", "VLNCTRL %#x, DMATXCTL %#x", *reg(m, R_VLNCTRL),
+		             *reg(m, R_DMATXCTL));
 }
 
 static void examine_irq(struct ixgbe_model *m, uint32_t offset, uint32_t value)
@@ -220,6 +226,45 @@ static void examine_irq(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 		ixgbe_report(m, "irq-setup", "MSI-X is enabled and GPIE.MSIX_MODE is not set");
 }
 
+/* The card asks for a frame's bytes as long as there is not more than the threshold in the packet buffer. */
+static void examine_tx_start(struct ixgbe_model *m)
+{
+	uint32_t longest = ixgbe_max_frame(m, true), size = *reg(m, R_TXPBSIZE),
+		 threshold = (*reg(m, R_TXPBTHRESH) & 0x3FF) << 10;
+
+	if (threshold + longest > size)
+		ixgbe_report(m, "tx-threshold", "%u bytes and a frame of %u, of %u", threshold,
+		             longest, size);
+}
+
+/* 4.2.1.6.1; Specification Update, Specification Clarification 9 */
+static void examine_reset(struct ixgbe_model *m, uint32_t ctrl)
+{
+	struct ixgbe_examiner *e = &m->examiner;
+
+	if (!ixgbe_pci_bus_master(m) || e->master_off_seen || m->hanging == 1)
+		return;
+	if (!m->hanging || !(*reg(m, R_CTRL) & CTRL_GIO_DIS))
+		ixgbe_report(m, "reset-master", "CTRL %#x", ctrl);
+	else if (!e->flushed || (*reg(m, R_GCR_EXT) & GCR_EXT_FLUSH) ||
+	         (*reg(m, R_HLREG0) & HLREG0_LPBK))
+		ixgbe_report(m, "reset-flush", "CTRL %#x", ctrl);
+}
+
+/* The path is empty after 20 us in which nothing comes in and nothing leaves. */
+static void examine_flush(struct ixgbe_model *m, uint32_t value)
+{
+	struct ixgbe_examiner *e = &m->examiner;
+	bool still = *reg(m, R_HLREG0) & HLREG0_LPBK && !(*reg(m, R_RXCTRL) & RXCTRL_RXEN);
+
+	if (value & GCR_EXT_FLUSH && still)
+		e->flush_ns = m->now_ns;
+	else if (value & GCR_EXT_FLUSH)
+		e->flush_ns = UINT64_MAX;
+	else if (*reg(m, R_GCR_EXT) & GCR_EXT_FLUSH && e->flush_ns != UINT64_MAX)
+		e->flushed = m->now_ns >= e->flush_ns + FLUSH_US * US_NS;
+}
+
 void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 {
 	uint32_t old = *reg(m, offset);
@@ -229,14 +274,21 @@ void ixgbe_examine_write(struct ixgbe_model *m, uint32_t offset, uint32_t value)
 		return;
 	switch (offset) {
 	case R_CTRL:
-		if (value & CTRL_RST && ixgbe_pci_bus_master(m) && !m->examiner.master_off_seen)
-			ixgbe_report(m, "reset-master", "CTRL %#x", value);
+		if (value & CTRL_RST)
+			examine_reset(m, value);
 		if (!(value & CTRL_GIO_DIS))
 			m->examiner.master_off_seen = false;
+		break;
+	case R_GCR_EXT:
+		examine_flush(m, value);
 		break;
 	case R_RXCTRL:
 		if (value & ~old & RXCTRL_RXEN)
 			examine_rxen(m);
+		break;
+	case R_DMATXCTL:
+		if (value & ~old & DMATXCTL_TE)
+			examine_tx_start(m);
 		break;
 	case R_SECRXCTRL:
 		if ((value ^ old) & SEC_DIS)

@@ -7,6 +7,10 @@
  *   reset-wait          a register touched while CTRL.RST is set, or within 10 ms of a reset (4.6.3.2)
  *   reset-master        CTRL.RST set by a driver whose device may be bus master, without the master disable of 5.2.5.3.2
  *                       before: CTRL.GIO_DIS set, and STATUS.GIO read as zero (4.2.1.6.1)
+ *   reset-flush         CTRL.RST set while requests to memory hang, without the transmit path emptied before: HLREG0.LPBK
+ *                       set and RXCTRL.RXEN not, GCR_EXT.Buffers_Clear_Func for 20 us, both cleared (Specification Update,
+ *                       Specification Clarification 9)
+ *   reset-twice         set-up began after the one reset of a card whose requests hung: there have to be two
  *   eeprom-wait         set-up began before EEC.ARD: the EEPROM's values then overwrite what is written (4.6.3)
  *   dma-init-wait       receive or transmit set up before RDRXCTL.DMAIDONE (4.6.3)
  *   queue-enabled       base, length, head or SRRCTL written while the queue is enabled, or ENABLE set again before it
@@ -25,17 +29,21 @@
  *   tx-buffer-handed    a frame that is sent out of what a receive ring of the same card has
  *   tx-type             DEXT is not set, or DTYP is neither data nor context (7.2.3.2.3, 7.2.3.2.4)
  *   tx-reserved         reserved bits that are not zero
- *   tx-length           a buffer of no bytes, a frame too long, or PAYLEN is not what the buffers add up to
+ *   tx-length           a buffer of no bytes, a frame too long, PAYLEN is not what the buffers add up to, or is less than 17
  *   tx-crc              a frame without IFCS: it would leave with a wrong CRC
  *   tx-no-eop           the tail lies in the middle of a packet
  *   tx-context          a packet that needs a context descriptor which there is not
  *   tx-unmodelled       segmentation or head write-back, which this model does not do
  *   tx-buffer-unmapped  a buffer that the device cannot read
  *   tx-dma-off          TXDCTL.ENABLE before DMATXCTL.TE (4.6.8)
+ *   tx-threshold        DMATXCTL.TE set while a packet buffer that is full to TXPBTHRESH has no room for the longest frame:
+ *                       it would be asked for, and come (4.6.11.3.3)
  *   mtqc-arbiter        MTQC written while the arbiter runs: RTTDCS.ARBDIS is not set (4.6.11.3)
  *   rx-path-running     RXCTRL.RXEN set without the receive path halted: SECRXCTRL.RX_DIS and SECRXSTAT (4.6.7)
  *   rx-no-ring          RXCTRL.RXEN set and no receive ring has been set up (4.6.7)
  *   rx-crc              RXCTRL.RXEN set while HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP differ (8.2.3.8.8)
+ *   vlan-type           RXCTRL.RXEN set while VLNCTRL.VET, the type of a tag that comes, is not DMATXCTL.VT, that of one
+ *                       that goes (8.2.3.7.2, 8.2.3.9.2)
  *   rx-running          packet buffer sizes (4.6.11.3.1) or MRQC.MRQE (8.2.3.7.12) changed while RXEN is set
  *   irq-setup           a cause enabled while no IVAR entry says which vector it has, or GPIE.MSIX_MODE is not set
  *   bus-master          work for the device while it may not be bus master: PCI command register, CTRL.GIO_DIS
@@ -62,6 +70,8 @@ struct ixgbe_examiner {
 	bool sec_ready_seen;  /* the driver has read SECRXSTAT.SECRX_RDY since it halted the path */
 	bool master_off_seen; /* the driver has read that there are no requests to memory */
 	bool reset_reported, bus_master_reported;
+	bool flushed;      /* the transmit path has been emptied since the last reset */
+	uint64_t flush_ns; /* when that began; UINT64_MAX: not properly */
 };
 
 /* One more; the same text twice counts once, and a rule has four at most. */

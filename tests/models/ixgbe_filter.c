@@ -40,11 +40,17 @@ static bool address_passes(struct ixgbe_model *m, const uint8_t *to, bool *exact
 	return fctrl & FCTRL_UPE;
 }
 
+/* 8.2.3.7.2: what is a tag is the driver's to say */
+static bool is_tagged(struct ixgbe_model *m, const uint8_t *frame)
+{
+	return (frame[12] << 8 | frame[13]) == (int)(*reg(m, R_VLNCTRL) & VLNCTRL_VET);
+}
+
 static bool vlan_passes(struct ixgbe_model *m, const uint8_t *frame)
 {
 	unsigned int id = (frame[14] << 8 | frame[15]) & 0xFFF;
 
-	if (!(*reg(m, R_VLNCTRL) & VLNCTRL_VFE) || frame[12] != 0x81 || frame[13] != 0)
+	if (!(*reg(m, R_VLNCTRL) & VLNCTRL_VFE) || !is_tagged(m, frame))
 		return true;
 	return *reg(m, R_VFTA + id / 32 * 4) >> id % 32 & 1;
 }
@@ -60,7 +66,7 @@ uint32_t ixgbe_max_frame(struct ixgbe_model *m, bool tagged)
 
 bool ixgbe_filter(struct ixgbe_model *m, const uint8_t *frame, uint32_t len_bytes, bool *exact)
 {
-	if (len_bytes > ixgbe_max_frame(m, frame[12] == 0x81 && frame[13] == 0)) {
+	if (len_bytes > ixgbe_max_frame(m, is_tagged(m, frame))) {
 		ixgbe_stats_oversized(m);
 		return false;
 	}

@@ -134,6 +134,23 @@ static void tx_queue_before_the_engine(struct rig *r)
 	rig_tx_enable(r, 0);
 }
 
+static void asks_for_frames_without_room(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	set(r, R_TXPBTHRESH, get(r, R_TXPBSIZE) >> 10);
+	rig_tx_set_up(r);
+}
+
+static void asks_for_jumbo_frames_without_room(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	set_bits(r, R_HLREG0, HLREG0_JUMBOEN);
+	set(r, R_MAXFRS, 15872u << 16); /* the threshold is the reset's, for less */
+	rig_tx_set_up(r);
+}
+
 static void mtqc_while_the_arbiter_runs(struct rig *r)
 {
 	rig_start(r, 1);
@@ -172,6 +189,15 @@ static void strips_the_crc_by_half(struct rig *r)
 	rig_reset(r);
 	rig_rx_ring(r, 0);
 	set(r, R_HLREG0, get(r, R_HLREG0) & ~(uint32_t)HLREG0_RXCRCSTRP);
+	rig_rx_path(r);
+}
+
+static void forgets_what_a_tag_is(struct rig *r)
+{
+	rig_pci(r);
+	rig_reset(r);
+	rig_rx_ring(r, 0);
+	set(r, R_VLNCTRL, 0); /* to switch the filter off, which is off */
 	rig_rx_path(r);
 }
 
@@ -323,6 +349,63 @@ static void rxen_without_waiting_the_second_time(struct rig *r)
 	set(r, R_RXCTRL, RXCTRL_RXEN);
 }
 
+static void hangs_with_the_receiver_off(struct rig *r)
+{
+	rig_start(r, 1);
+	set(r, R_RXCTRL, 0);
+	ixgbe_model_hang(r->m);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_wait_for(r, R_STATUS, STATUS_GIO, 0); /* in vain */
+}
+
+static void resets_what_hangs_only_once(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 20);
+	rig_reset_once(r);
+	rig_wait(r, 20000);
+	rig_rx_ring(r, 0);
+}
+
+static void resets_what_hangs_as_it_is(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_reset_once(r);
+}
+
+static void flushes_for_too_short(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 19);
+	rig_reset_once(r);
+}
+
+static void flushes_while_it_receives(struct rig *r)
+{
+	rig_start(r, 1);
+	ixgbe_model_hang(r->m);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	rig_flush(r, 20);
+	rig_reset_once(r);
+}
+
+static void flushes_without_loopback(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	set(r, R_GCR_EXT, GCR_EXT_FLUSH);
+	rig_wait(r, 20);
+	set(r, R_GCR_EXT, 0);
+	rig_reset_once(r);
+}
+
+static void resets_in_loopback(struct rig *r)
+{
+	hangs_with_the_receiver_off(r);
+	rig_flush(r, 20);
+	set_bits(r, R_HLREG0, HLREG0_LPBK);
+	rig_reset_once(r);
+}
+
 const struct mistake mistakes_setup[] = {
 	MISTAKE("access", reads_outside),
 	MISTAKE("reset-wait", touches_registers_during_reset),
@@ -342,11 +425,14 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("tail-early", tx_tail_without_reading_enable_back),
 	MISTAKE("tx-unmodelled", wants_the_head_written_back),
 	MISTAKE("tx-dma-off", tx_queue_before_the_engine),
+	MISTAKE("tx-threshold", asks_for_frames_without_room),
+	MISTAKE("tx-threshold", asks_for_jumbo_frames_without_room),
 	MISTAKE("mtqc-arbiter", mtqc_while_the_arbiter_runs),
 	MISTAKE("rx-path-running", rxen_with_the_path_running),
 	MISTAKE("rx-path-running", rxen_without_waiting_for_the_path),
 	MISTAKE("rx-no-ring", rxen_without_a_ring),
 	MISTAKE("rx-crc", strips_the_crc_by_half),
+	MISTAKE("vlan-type", forgets_what_a_tag_is),
 	MISTAKE("rx-running", packet_buffer_while_running),
 	MISTAKE("irq-setup", interrupts_before_ivar),
 	MISTAKE("irq-setup", link_interrupt_before_ivar_misc),
@@ -367,6 +453,12 @@ const struct mistake mistakes_setup[] = {
 	MISTAKE("reset-master", resets_with_requests_underway),
 	MISTAKE("reset-master", resets_after_it_made_the_card_master_again),
 	MISTAKE("rx-path-running", rxen_without_waiting_the_second_time),
+	MISTAKE("reset-twice", resets_what_hangs_only_once),
+	MISTAKE("reset-flush", resets_what_hangs_as_it_is),
+	MISTAKE("reset-flush", flushes_for_too_short),
+	MISTAKE("reset-flush", flushes_while_it_receives),
+	MISTAKE("reset-flush", flushes_without_loopback),
+	MISTAKE("reset-flush", resets_in_loopback),
 };
 
 const unsigned int num_mistakes_setup = sizeof(mistakes_setup) / sizeof(mistakes_setup[0]);

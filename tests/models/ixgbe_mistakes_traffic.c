@@ -94,6 +94,14 @@ static void sends_with_a_wrong_paylen(struct rig *r)
 	send_changed(r, 1ull << (32 + TXD_PAYLEN_POS), 0);
 }
 
+static void sends_sixteen_bytes(struct rig *r)
+{
+	rig_start(r, 1);
+	rig_tx_write(r, 0, 0, 16);
+	set(r, tx_register(0, Q_TAIL), 1);
+	rig_wait(r, 1);
+}
+
 static void sends_an_empty_buffer(struct rig *r)
 {
 	rig_start(r, 1);
@@ -272,6 +280,7 @@ const struct mistake mistakes_traffic[] = {
 	MISTAKE("tx-type", sends_an_unknown_type),
 	MISTAKE("tx-reserved", sends_with_dd_set),
 	MISTAKE("tx-length", sends_with_a_wrong_paylen),
+	MISTAKE("tx-length", sends_sixteen_bytes),
 	MISTAKE("tx-length", sends_an_empty_buffer),
 	MISTAKE("tx-length", sends_an_endless_frame),
 	MISTAKE("tx-crc", sends_without_a_crc),

@@ -62,6 +62,9 @@ bool ixgbe_model_has_room(const struct ixgbe_model *model);
 /* The cable: in or out. */
 void ixgbe_model_set_cable(struct ixgbe_model *model, bool in);
 
+/* Requests to memory hang, as with a link partner that pauses: STATUS.GIO stays set until two resets are over. */
+void ixgbe_model_hang(struct ixgbe_model *model);
+
 /* Does what is due: sends, receives, interrupts. Bounded. Returns when it wants to be called again: a time of
  * now_ns(), 0 for at once, or UINT64_MAX for after the next access or frame. */
 uint64_t ixgbe_model_poll(struct ixgbe_model *model);

@@ -103,7 +103,8 @@ static void parse_ipv6(struct ixgbe_packet *p, const uint8_t *frame, uint32_t le
 	parse_l4(p, frame, end, l3[6]); /* extension headers are not followed */
 }
 
-void ixgbe_packet_parse(struct ixgbe_packet *p, const uint8_t *frame, uint32_t len_bytes)
+void ixgbe_packet_parse(struct ixgbe_packet *p, uint16_t vet, const uint8_t *frame,
+                        uint32_t len_bytes)
 {
 	uint16_t ethertype;
 
@@ -111,7 +112,7 @@ void ixgbe_packet_parse(struct ixgbe_packet *p, const uint8_t *frame, uint32_t l
 	if (len_bytes < 18)
 		return;
 	ethertype = be16(frame + 12);
-	if (ethertype == 0x8100) {
+	if (ethertype == vet) {
 		p->tagged = true;
 		p->tag = be16(frame + 14);
 		p->l3 = 18;

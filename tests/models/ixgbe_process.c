@@ -3,11 +3,12 @@
  * usage: ixgbe_model [--trace] VFIO-USER-SOCKET FRAMES-HERE FRAMES-THERE MAC
  *
  * Frames come and go as datagrams, as with QEMU's "-netdev dgram". Ends when QEMU does: with status 0, or 3 if the
- * examiner has something to say.
+ * examiner has something to say. SIGUSR1: its requests to memory hang from now on, until it has been reset twice.
  */
 #include <errno.h>
 #include <linux/vfio.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,8 +252,19 @@ static void take_frames(struct process *p)
 	}
 }
 
+static volatile sig_atomic_t hang_wanted;
+
+static void want_hang(int number)
+{
+	(void)number;
+	hang_wanted = 1;
+}
+
 static void run(struct process *p)
 {
+	sigset_t none;
+
+	sigemptyset(&none);
 	for (;;) {
 		struct pollfd fds[] = {{p->server.fd, POLLIN, 0}, {p->wire, 0, 0}};
 		uint64_t due = ixgbe_model_poll(p->model), now = now_ns(NULL);
@@ -265,8 +277,16 @@ static void run(struct process *p)
 		}
 		if (ixgbe_model_has_room(p->model))
 			fds[1].events = POLLIN;
-		if (ppoll(fds, 2, forever ? NULL : &wait, NULL) < 0 && errno != EINTR)
-			die("poll", "");
+		if (ppoll(fds, 2, forever ? NULL : &wait, &none) < 0) {
+			if (errno != EINTR)
+				die("poll", "");
+			fds[0].revents = fds[1].revents = 0;
+		}
+		if (hang_wanted) {
+			hang_wanted = 0;
+			ixgbe_model_hang(p->model);
+			fprintf(stderr, "ixgbe_model: requests to memory hang from now on\n");
+		}
 		if (fds[0].revents && !vfio_user_serve(&p->server))
 			return;
 		if (fds[1].revents)
@@ -283,6 +303,7 @@ int main(int argc, char **argv)
 	                                        region_write, reset,        IXGBE_MODEL_VECTORS};
 	unsigned int mac[6], num_reports;
 	uint8_t address[6];
+	sigset_t mask;
 
 	p.trace = argc > 1 && !strcmp(argv[1], "--trace");
 	argv += p.trace;
@@ -303,6 +324,10 @@ int main(int argc, char **argv)
 	p.model = ixgbe_model_new(&host, address);
 	if (!p.model)
 		die("memory", "");
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = want_hang}, NULL);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1); /* it comes while we wait, and at no other time */
+	sigprocmask(SIG_BLOCK, &mask, NULL);
 	vfio_user_open(&p.server, accept_one(argv[1]), &device);
 	run(&p);
 	num_reports = ixgbe_model_reports(p.model);

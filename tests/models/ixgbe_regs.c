@@ -84,7 +84,8 @@ static bool since_reset(const struct ixgbe_model *m, uint64_t us)
 
 static uint32_t status(const struct ixgbe_model *m, uint32_t ctrl)
 {
-	return (ctrl & CTRL_GIO_DIS ? 0 : STATUS_GIO) | (m->link_up ? STATUS_LINK_UP : 0);
+	return (ctrl & CTRL_GIO_DIS && !m->hanging ? 0 : STATUS_GIO) |
+	       (m->link_up ? STATUS_LINK_UP : 0);
 }
 
 static uint32_t eec(const struct ixgbe_model *m, uint32_t stored)
@@ -230,6 +231,8 @@ static void load_defaults(struct ixgbe_model *m)
 	*reg(m, R_VLNCTRL) = 0x8100;
 	*reg(m, R_DMATXCTL) = 0x8100u << 16;
 	*reg(m, R_RXPBSIZE) = 512u << 10;
+	*reg(m, R_TXPBSIZE) = 160u << 10;
+	*reg(m, R_TXPBTHRESH) = 150;
 	*reg(m, R_AUTOC) = 0xC09C6004;  /* LMS 011b: 10G serial */
 	*reg(m, R_AUTOC2) = 0x000A0000; /* SFI */
 	*reg(m, R_RAL) = m->mac[0] | m->mac[1] << 8 | m->mac[2] << 16 | (uint32_t)m->mac[3] << 24;
@@ -251,8 +254,9 @@ static void reset_device(struct ixgbe_model *m)
 	m->others = m->others_enabled = 0;
 	m->unsettled = m->autoneg = false;
 	m->reset_ns = m->now_ns;
+	m->hanging -= m->hanging > 0;
 	m->examiner.reset_reported = m->examiner.bus_master_reported = false;
-	m->examiner.master_off_seen = false;
+	m->examiner.master_off_seen = m->examiner.flushed = false;
 	load_defaults(m);
 	*reg(m, R_SWSM) = swsm; /* shared with firmware and the other port */
 	*reg(m, R_SW_FW_SYNC) = sync;
@@ -367,8 +371,14 @@ void ixgbe_model_free(struct ixgbe_model *m)
 void ixgbe_model_reset(struct ixgbe_model *m)
 {
 	ixgbe_settle(m);
+	m->hanging = 0;
 	reset_device(m);
 	ixgbe_pci_init(m);
+}
+
+void ixgbe_model_hang(struct ixgbe_model *m)
+{
+	m->hanging = 2;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

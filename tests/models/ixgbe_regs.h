@@ -18,6 +18,7 @@ enum ixgbe_register {
 	R_I2CCTL = 0x00028,
 	/* 8.2.3.2 EEPROM, 8.2.3.4 semaphores */
 	R_EEC = 0x10010,
+	R_GCR_EXT = 0x11050, /* 8.2.3.4 */
 	R_EERD = 0x10014,
 	R_SWSM = 0x10140,
 	R_SW_FW_SYNC = 0x10160,
@@ -69,8 +70,10 @@ enum ixgbe_register {
 	R_TX_QUEUES = 0x06000, /* 128 queues, 0x40 apart */
 	R_DMATXCTL = 0x04A80,
 	R_RTTDCS = 0x04900,
+	R_TXPBTHRESH = 0x04950, /* 8 */
 	R_MTQC = 0x08120,
-	R_TQSM = 0x08600, /* 32 */
+	R_TQSM = 0x08600,     /* 32 */
+	R_TXPBSIZE = 0x0CC00, /* 8 */
 	/* 7.8, 8.2.3.12 security blocks, through which all traffic goes */
 	R_SECTXCTRL = 0x08800,
 	R_SECTXSTAT = 0x08804,
@@ -157,6 +160,8 @@ enum {
 	RDRXCTL_CRCSTRIP = BIT(1),
 	RDRXCTL_DMAIDONE = BIT(3),
 
+	GCR_EXT_FLUSH = BIT(30), /* Buffers_Clear_Func */
+
 	RXCTRL_RXEN = BIT(0),
 
 	RXCSUM_PCSD = BIT(13),
@@ -165,6 +170,7 @@ enum {
 	FCTRL_UPE = BIT(9),
 	FCTRL_BAM = BIT(10),
 
+	VLNCTRL_VET = 0xFFFF,
 	VLNCTRL_VFE = BIT(30),
 
 	MCSTCTRL_MFE = BIT(2),
@@ -184,6 +190,7 @@ enum {
 	FDIRCMD_CMD = 3,
 
 	DMATXCTL_TE = BIT(0),
+	DMATXCTL_VT_POS = 16,
 
 	RTTDCS_ARBDIS = BIT(6),
 
@@ -244,6 +251,7 @@ enum {
 	TXD_IXSM = BIT(8),
 	TXD_TXSM = BIT(9),
 	TXD_POPTS_RESERVED = 7 << 11,
+	MIN_PAYLEN = 17, /* Linux's ixgbe and ixgbevf pad what is shorter */
 	TXD_PAYLEN_POS = 14,
 };
 

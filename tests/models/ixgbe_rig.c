@@ -122,14 +122,35 @@ void rig_pci(struct rig *r)
 	ixgbe_model_config_write(r->m, 0x72, &msix, 2);
 }
 
-void rig_reset(struct rig *r)
+void rig_flush(struct rig *r, uint64_t us)
 {
-	set(r, R_EIMC, ~0u);
-	set(r, R_CTRL, CTRL_GIO_DIS);
-	rig_wait_for(r, R_STATUS, STATUS_GIO, 0);
-	set(r, R_CTRL, CTRL_GIO_DIS | CTRL_RST);
+	set_bits(r, R_HLREG0, HLREG0_LPBK);
+	set_bits(r, R_GCR_EXT, GCR_EXT_FLUSH);
+	rig_wait(r, us);
+	set(r, R_HLREG0, get(r, R_HLREG0) & ~(uint32_t)HLREG0_LPBK);
+	set(r, R_GCR_EXT, get(r, R_GCR_EXT) & ~(uint32_t)GCR_EXT_FLUSH);
+}
+
+void rig_reset_once(struct rig *r)
+{
+	set_bits(r, R_CTRL, CTRL_RST);
 	rig_wait_for(r, R_CTRL, CTRL_RST, 0);
 	rig_wait(r, 10000);
+}
+
+void rig_reset(struct rig *r)
+{
+	bool quiet;
+
+	set(r, R_EIMC, ~0u);
+	set(r, R_RXCTRL, 0);
+	set(r, R_CTRL, CTRL_GIO_DIS);
+	quiet = rig_wait_for(r, R_STATUS, STATUS_GIO, 0);
+	if (!quiet)
+		rig_flush(r, 20);
+	rig_reset_once(r);
+	if (!quiet)
+		rig_reset_once(r);
 	set(r, R_EIMC, ~0u);
 	rig_wait_for(r, R_EEC, EEC_ARD, EEC_ARD);
 	rig_wait_for(r, R_RDRXCTL, RDRXCTL_DMAIDONE, RDRXCTL_DMAIDONE);

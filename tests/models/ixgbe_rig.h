@@ -64,6 +64,8 @@ uint64_t rig_rx_buffer(unsigned int queue, unsigned int slot);
 
 /* A correct driver, step by step (4.6.3 to 4.6.8) */
 void rig_pci(struct rig *r);
+void rig_flush(struct rig *r, uint64_t us); /* the transmit path, for as long */
+void rig_reset_once(struct rig *r);
 void rig_reset(struct rig *r);
 void rig_wait_for_link(struct rig *r);
 void rig_rx_ring(struct rig *r, unsigned int queue);   /* base, length, SRRCTL */

@@ -202,7 +202,7 @@ static bool take_first(struct ixgbe_model *m)
 	struct ixgbe_rx_queue *q;
 	uint32_t bsize, needed, head, tail, available = 0;
 
-	ixgbe_packet_parse(&packet, frame->bytes, frame->len_bytes);
+	ixgbe_packet_parse(&packet, (uint16_t)*reg(m, R_VLNCTRL), frame->bytes, frame->len_bytes);
 	hash = ixgbe_rss(m, &packet, frame->bytes, frame->len_bytes);
 	q = &m->rx[hash.queue];
 	head = *reg(m, rx_register(hash.queue, Q_HEAD));

@@ -11,7 +11,9 @@ static void correct_driver_is_not_reported(void)
 	uint8_t frame[128] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 
 	rig_open(&rig);
-	for (unsigned int life = 0; life < 2; life++) {
+	for (unsigned int life = 0; life < 3; life++) {
+		if (life == 2)
+			ixgbe_model_hang(rig.m); /* and it knows what to do then */
 		rig_start(&rig, 2);
 		/* round the rings several times */
 		for (unsigned int i = 0; i < 5 * RIG_RING; i++) {

@@ -179,6 +179,13 @@ static void tags_are_stripped_filtered_and_inserted(void)
 	receive(frame, 68);
 	CHECK_EQ(get(&rig, rx_register(0, Q_HEAD)), 3);
 
+	/* it is no tag any more, when the driver says that tags have another type */
+	set(&rig, R_VFTA + 0x123 / 32 * 4, 0);
+	set(&rig, R_VLNCTRL, VLNCTRL_VFE | 0x88A8);
+	receive(frame, 68);
+	CHECK_EQ(rig_rx_desc(&rig, 0, 3)[1], (RXD_DD | RXD_EOP) | 68ull << 32);
+	set(&rig, R_VLNCTRL, 0x8100);
+
 	/* a context with that tag, and a frame without */
 	memcpy(rig_memory(&rig, RIG_TX_DATA), frame, 12);
 	memcpy(rig_memory(&rig, RIG_TX_DATA + 12), frame + 16, 52);

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/memfd.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -409,6 +411,28 @@ static void chunk_of_several_pages_is_sorted_by_frame(void)
 	CHECK_EQ(open_fds(), before);
 }
 
+/* Ordinary pages do behind an IOMMU: hugepages are not what is missing. */
+static void chunk_without_memory_does_not_ask_for_hugepages(void)
+{
+	const struct rlimit none = {0, 0};
+	struct error error = {""};
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		/* files of no size: neither kind of page is to be had */
+		signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(RLIMIT_FSIZE, &none) || chunk_make(HUGE, false, &error))
+			_exit(2);
+		_exit(!strstr(error.text, "need 2048 KiB") || !strstr(error.text, "desc=") ||
+		      strstr(error.text, "hugepages"));
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void chunk_without_enough_hugepages_says_how_many(void)
 {
 	unsigned int before = open_fds();
@@ -650,6 +674,7 @@ int main(void)
 	RUN(piece_that_ends_with_its_page_needs_no_neighbour);
 	RUN(piece_behind_an_iommu_is_contiguous_anywhere);
 	RUN(chunk_for_an_iommu_is_zeroed_and_leaves_nothing_open);
+	RUN(chunk_without_memory_does_not_ask_for_hugepages);
 	RUN(chunk_without_enough_hugepages_says_how_many);
 	RUN(space_of_ordinary_pages_is_refused_with_the_option);
 	RUN(frame_of_a_page_that_is_not_there_is_an_error);

@@ -215,6 +215,7 @@ static void start_keeps_the_order_of_the_datasheet(void)
 	master = find(IXGBE_CTRL, IXGBE_CTRL_GIO_DIS, 0);
 	reset = find(IXGBE_CTRL, IXGBE_CTRL_RST, 0);
 	CHECK(masked < master && master < reset && reset != NEVER);
+	CHECK_EQ(find(IXGBE_CTRL, IXGBE_CTRL_RST, reset + 1), NEVER); /* once is enough */
 	CHECK(find(IXGBE_EIMC, IXGBE_EIMC_ALL, reset) != NEVER);
 	on = find(IXGBE_RXCTRL, IXGBE_RXCTRL_RXEN, 0);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -235,6 +236,7 @@ static void start_keeps_the_order_of_the_datasheet(void)
 	CHECK(on != NEVER);
 	CHECK_EQ(memcmp(rig.shared.mac, "\x11\x22\x33\x44\x55\x66", 6), 0);
 	CHECK_EQ(rig.shared.speed_mbps, 10000);
+	CHECK_EQ(rig.port.min_frame_bytes, 17);
 	rig_close();
 }
 
@@ -290,9 +292,11 @@ static void stuck_card_is_told_by_register_and_step(void)
 	}
 }
 
-/* 5.2.5.3.2: the reset is made all the same. */
-static void card_that_keeps_reading_memory_is_reset_all_the_same(void)
+/* Specification Update, Specification Clarification 9 */
+static void card_that_keeps_reading_memory_is_emptied_and_reset_twice(void)
 {
+	unsigned int first, second, loopback, flush;
+	uint32_t last[2] = {~0u, ~0u};
 	struct error error;
 
 	rig_open(PORT);
@@ -300,7 +304,18 @@ static void card_that_keeps_reading_memory_is_reset_all_the_same(void)
 	card.stuck_value = IXGBE_STATUS_GIO_EN;
 	CHECK_EQ(begin(&error), 0);
 	CHECK(slept_ms >= 800);
-	CHECK(find(IXGBE_CTRL, IXGBE_CTRL_RST, 0) != NEVER);
+	first = find(IXGBE_CTRL, IXGBE_CTRL_RST, 0);
+	second = find(IXGBE_CTRL, IXGBE_CTRL_RST, first + 1);
+	CHECK(first < second && second != NEVER);
+	CHECK_EQ(find(IXGBE_CTRL, IXGBE_CTRL_RST, second + 1), NEVER);
+	/* in loopback before, so that nothing leaves, and not any more */
+	loopback = find(IXGBE_HLREG0, IXGBE_HLREG0_LPBK, 0);
+	flush = find(IXGBE_GCR_EXT, IXGBE_GCR_EXT_FLUSH, 0);
+	CHECK(loopback < flush && flush < first);
+	for (unsigned int i = loopback; i < first; i++)
+		if (card.writes[i].at == IXGBE_HLREG0 || card.writes[i].at == IXGBE_GCR_EXT)
+			last[card.writes[i].at == IXGBE_HLREG0] = card.writes[i].value;
+	CHECK_EQ(last[0] | last[1], 0);
 	rig_close();
 }
 
@@ -367,6 +382,24 @@ static void drops_add_up_although_registers_clear(void)
 	rig_close();
 }
 
+/* Between the look at the link and this: all ones are no number of drops. */
+static void drops_of_a_card_that_is_gone_are_not_counted(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	CHECK_EQ(begin(&error), 0);
+	CHECK(ixgbe_read_link(&rig.port));
+	card.regs[IXGBE_QPRDC(0) / 4] = 5;
+	card.dies_at = card.reads + 1;
+	ixgbe_read_drops(&rig.port);
+	CHECK_EQ(rig.nic->queues[0].drops.no_buffer, 5);
+	CHECK_EQ(rig.nic->queues[1].drops.no_buffer, 0);
+	CHECK_EQ(rig.nic->queues[0].drops.too_long, 0);
+	CHECK_EQ(rig.nic->queues[0].drops.bad, 0);
+	rig_close();
+}
+
 static void link_is_shown_with_its_speed(void)
 {
 	static const uint64_t speeds[] = {0, 100, 1000, 10000};
@@ -418,6 +451,37 @@ static void hash_key_is_symmetric_and_the_table_spreads(void)
 	rig_close();
 }
 
+/* Bits that are not ours, and the type of a VLAN tag, are as the reset left them. */
+static void what_the_reset_set_is_kept(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	card.regs[IXGBE_VLNCTRL / 4] = 0x8100 | IXGBE_VLNCTRL_VFE | IXGBE_VLNCTRL_CFIEN;
+	card.regs[IXGBE_DMATXCTL / 4] = 0x81000000;
+	card.regs[IXGBE_HLREG0 / 4] = 1u << 27;
+	CHECK_EQ(begin(&error), 0);
+	CHECK_EQ(card.regs[IXGBE_VLNCTRL / 4], 0x8100);
+	CHECK_EQ(card.regs[IXGBE_DMATXCTL / 4], 0x81000000 | IXGBE_DMATXCTL_TE);
+	CHECK_EQ(card.regs[IXGBE_HLREG0 / 4], 1u << 27 | IXGBE_HLREG0_TXCRCEN |
+	                                              IXGBE_HLREG0_RXCRCSTRP |
+	                                              IXGBE_HLREG0_JUMBOEN | IXGBE_HLREG0_TXPADEN);
+	rig_close();
+}
+
+/* More is asked of memory as long as there is not more than the threshold in the packet buffer. */
+static void packet_buffer_has_room_for_one_more_frame(void)
+{
+	struct error error;
+
+	rig_open(PORT);
+	CHECK_EQ(begin(&error), 0);
+	CHECK(card.regs[IXGBE_TXPBTHRESH(0) / 4] > 0);
+	CHECK((card.regs[IXGBE_TXPBTHRESH(0) / 4] << 10) + ixgbe_max_frame(32768) + 4 <=
+	      card.regs[IXGBE_TXPBSIZE(0) / 4]);
+	rig_close();
+}
+
 static void small_pool_is_told(void)
 {
 	struct error error;
@@ -433,13 +497,16 @@ int main(void)
 	RUN(start_keeps_the_order_of_the_datasheet);
 	RUN(stop_ends_receiving_and_resets);
 	RUN(stuck_card_is_told_by_register_and_step);
-	RUN(card_that_keeps_reading_memory_is_reset_all_the_same);
+	RUN(card_that_keeps_reading_memory_is_emptied_and_reset_twice);
 	RUN(card_that_is_not_there_is_told_at_once);
 	RUN(card_that_dies_at_any_access_ends_the_start);
 	RUN(drops_add_up_although_registers_clear);
+	RUN(drops_of_a_card_that_is_gone_are_not_counted);
 	RUN(link_is_shown_with_its_speed);
 	RUN(interrupts_are_routed_throttled_and_masked);
 	RUN(hash_key_is_symmetric_and_the_table_spreads);
+	RUN(what_the_reset_set_is_kept);
+	RUN(packet_buffer_has_room_for_one_more_frame);
 	RUN(small_pool_is_told);
 	return DONE();
 }

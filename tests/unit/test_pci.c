@@ -1,12 +1,20 @@
 /* test_pci.c - what is read of cards, in a tree of our own: addresses, options, plans, what was left running */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "server/pci/pci.h"
+#include "server/pci/pci_state.h"
 #include "server/pci/sysfs.h"
 #include "tests/unit/fake_pci.h"
 #include "tests/unit/open_fds.h"
@@ -194,44 +202,75 @@ static void list_has_network_cards_only(void)
 	fake_close(&fake);
 }
 
-/* The loopback interface is the one that is up, with an address, on every machine. */
-static void interface_is_found_below_the_device_or_its_child(void)
+/*
+ * The interfaces of the machine, as the kernel tells them: one that is up, one that is down, one with a link's
+ * own address only. This function takes the C library's place.
+ */
+static bool addresses_fail;
+
+int getifaddrs(struct ifaddrs **all)
+{
+	static struct sockaddr_in in = {.sin_family = AF_INET};
+	static struct sockaddr_in6 link_local = {.sin6_family = AF_INET6};
+	static struct sockaddr link = {.sa_family = AF_PACKET};
+	static struct ifaddrs list[] = {
+		{.ifa_name = (char *)"up0", .ifa_flags = IFF_UP, .ifa_addr = &link},
+		{.ifa_name = (char *)"up0", .ifa_flags = IFF_UP, .ifa_addr = (void *)&in},
+		{.ifa_name = (char *)"down0", .ifa_addr = (void *)&in},
+		{.ifa_name = (char *)"quiet0",
+	         .ifa_flags = IFF_UP,
+	         .ifa_addr = (void *)&link_local},
+		{.ifa_name = (char *)"quiet1", .ifa_flags = IFF_UP},
+	};
+
+	if (addresses_fail)
+		return -1;
+	in.sin_addr.s_addr = htonl(0x0a010203);
+	inet_pton(AF_INET6, "fe80::1", &link_local.sin6_addr);
+	for (unsigned int i = 0; i + 1 < COUNT(list); i++)
+		list[i].ifa_next = &list[i + 1];
+	*all = list;
+	return 0;
+}
+
+void freeifaddrs(struct ifaddrs *all)
+{
+	(void)all;
+}
+
+static struct pci_use use_of(const struct fake_pci *fake)
 {
 	struct pci_info info = {.address = NIC};
+	struct pci_use use;
+
+	memset(&use, 'u', sizeof(use));
+	pci_find_use(fake->root, &info, &use);
+	return use;
+}
+
+static void use_is_found_below_the_device_or_its_child(void)
+{
 	unsigned int before = open_fds();
-	char name[32], address[64];
 	struct fake_pci fake;
+	struct pci_use use;
 
 	fake_open(&fake);
 	fake_device(&fake, NIC, "0x1af4", "0x1041", "0x020000");
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(name[0] == 0 && address[0] == 0);
-	fake_mkdir(fake_path("%s/devices/%s/net/ixy-nowhere0", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(strcmp(name, "ixy-nowhere0") == 0 && address[0] == 0);
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_NONE && use.interface[0] == 0);
+	fake_mkdir(fake_path("%s/devices/%s/net/down0", fake.root, NIC));
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_NONE && strcmp(use.interface, "down0") == 0);
 	/* of several, the one in use, wherever it is, and in whatever order they are listed */
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/ixy-nowhere1", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/lo", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/ixy-nowhere2", fake.root, NIC));
-	fake_mkdir(fake_path("%s/devices/%s/virtio4/net/ixy-nowhere3", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	CHECK(strcmp(name, "lo") == 0);
-	CHECK(strcmp(address, "127.0.0.1") == 0 || strcmp(address, "::1") == 0);
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/quiet0", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/up0", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio977/net/quiet1", fake.root, NIC));
+	fake_mkdir(fake_path("%s/devices/%s/virtio4/net/quiet1", fake.root, NIC));
+	use = use_of(&fake);
+	CHECK(use.kind == PCI_USE_ADDRESS && strcmp(use.interface, "up0") == 0);
+	CHECK(strcmp(use.by, "10.1.2.3") == 0);
 	fake_close(&fake);
 	CHECK_EQ(open_fds(), before);
-}
-
-static bool lo_is_up(void)
-{
-	struct pci_info info = {.address = NIC};
-	char name[32], address[64];
-	struct fake_pci fake;
-
-	fake_open(&fake);
-	fake_mkdir(fake_path("%s/devices/%s/net/lo", fake.root, NIC));
-	pci_interface(fake.root, &info, name, sizeof(name), address, sizeof(address));
-	fake_close(&fake);
-	return address[0];
 }
 
 static void bar_is_what_its_line_says(void)
@@ -405,7 +444,63 @@ static void plan_without_vfio_says_what_is_missing(void)
 	fake_close(&fake);
 }
 
+static void check_refusal(const struct fake_pci *fake, const char *why, const char *mend)
+{
+	enum pci_access access;
+	struct error error = {""};
+	char said[256];
+
+	CHECK_EQ(plan(fake, "p0=pci:" NIC, &access, &error, said), -1);
+	if (!strstr(error.text, why) || !strstr(error.text, mend)) {
+		printf("no '%s' and '%s' in: %s\n", why, mend, error.text);
+		CHECK(!"refused with its reason");
+	}
+	CHECK(strstr(error.text, "p0") && strstr(error.text, NIC) && strstr(error.text, "force=1"));
+	CHECK_EQ(plan(fake, "p0=pci:" NIC ",force=1", &access, &error, said), 0);
+}
+
 static void plan_refuses_a_card_in_use_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/up0", fake.root, NIC));
+	check_refusal(&fake, "interface up0 is up and has the address 10.1.2.3",
+	              "ip addr flush dev up0");
+	fake_close(&fake);
+}
+
+/* It has no address then, and the bridge has: the network of the host, or of all its virtual machines. */
+static void plan_refuses_a_part_of_a_bridge_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/quiet0", fake.root, NIC));
+	fake_link(&fake, NIC, "net/quiet0/upper_br0", ".");
+	fake_link(&fake, NIC, "net/quiet0/master", ".");
+	check_refusal(&fake, "interface quiet0 is a part of br0",
+	              "ip link set dev quiet0 nomaster");
+	fake_close(&fake);
+}
+
+static void plan_refuses_a_card_below_a_vlan_unless_forced(void)
+{
+	struct fake_pci fake;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x1af4", "0x1041", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/virtio3/net/quiet1", fake.root, NIC));
+	fake_link(&fake, NIC, "virtio3/net/quiet1/upper_quiet1.7", ".");
+	check_refusal(&fake, "interface quiet1.7 stands on its interface quiet1",
+	              "ip link del dev quiet1.7");
+	fake_close(&fake);
+}
+
+/* sysfs shows an empty directory; or it is that of another namespace, and shows what we do not have. */
+static void plan_refuses_a_card_of_another_namespace_unless_forced(void)
 {
 	enum pci_access access;
 	struct error error = {""};
@@ -414,11 +509,29 @@ static void plan_refuses_a_card_in_use_unless_forced(void)
 
 	fake_open(&fake);
 	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
-	fake_mkdir(fake_path("%s/devices/%s/net/lo", fake.root, NIC));
-	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), -1);
-	CHECK(strstr(error.text, "interface lo is up and has the address"));
-	CHECK(strstr(error.text, "ip addr flush dev lo") && strstr(error.text, "force=1"));
-	CHECK_EQ(plan(&fake, "p0=pci:" NIC ",force=1", &access, &error, said), 0);
+	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), 0);
+	fake_mkdir(fake_path("%s/devices/%s/net", fake.root, NIC));
+	check_refusal(&fake, "its interface is in another network namespace", "netns");
+	fake_mkdir(fake_path("%s/devices/%s/net/foreign0", fake.root, NIC));
+	check_refusal(&fake, "its interface foreign0 is in another network namespace", "netns");
+	fake_close(&fake);
+}
+
+static void plan_refuses_a_card_whose_addresses_are_not_known(void)
+{
+	enum pci_access access;
+	struct error error = {""};
+	struct fake_pci fake;
+	char said[256];
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_mkdir(fake_path("%s/devices/%s/net/quiet0", fake.root, NIC));
+	CHECK_EQ(plan(&fake, "p0=pci:" NIC, &access, &error, said), 0);
+	addresses_fail = true;
+	check_refusal(&fake, "does not tell the addresses of its interface quiet0",
+	              "ip link set dev quiet0 down");
+	addresses_fail = false;
 	fake_close(&fake);
 }
 
@@ -521,6 +634,72 @@ static void card_that_still_runs_is_stopped_and_reset(void)
 	CHECK_EQ(open_fds(), before);
 }
 
+/* Its server ends while we wait for the claim, and the kernel's driver has it again, and it runs. */
+static void card_that_was_just_given_back_is_not_stopped(void)
+{
+	struct error error = {""};
+	int pipe_fds[2], node = -1;
+	struct fake_pci fake;
+	char byte, text[8];
+	pid_t child;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_config(&fake, NIC, COMMAND_MEMORY | COMMAND_MASTER);
+	CHECK_EQ(pipe(pipe_fds), 0);
+	child = fork();
+	if (child == 0) {
+		int fd = pci_claim(fake.root, NIC);
+
+		if (fd < 0 || write(pipe_fds[1], "", 1) != 1)
+			_exit(1);
+		nanosleep(&(const struct timespec){0, 200000000}, NULL);
+		fake_driver(&fake, NIC, "ixgbe");
+		_exit(0); /* and the claim is free */
+	}
+	CHECK_EQ(read(pipe_fds[0], &byte, 1), 1);
+	CHECK_EQ(pci_prepare_below(fake.root, config_of("p0=pci:" NIC), &node, &error), 0);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+	CHECK_EQ(fake_command(&fake, NIC), COMMAND_MEMORY | COMMAND_MASTER);
+	read_reset(&fake, text);
+	CHECK_EQ(text[0], 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	fake_close(&fake);
+}
+
+/* Nobody starts it in the middle: a reset that takes long, seen from another process. */
+static void card_is_claimed_while_it_is_stopped(void)
+{
+	struct error error = {""};
+	struct fake_pci fake;
+	const char *reset;
+	int node = -1, status;
+	pid_t child;
+
+	fake_open(&fake);
+	fake_device(&fake, NIC, "0x8086", "0x10fb", "0x020000");
+	fake_config(&fake, NIC, COMMAND_MEMORY | COMMAND_MASTER);
+	reset = fake_path("%s/devices/%s/reset", fake.root, NIC);
+	CHECK(unlink(reset) == 0 && mkfifo(reset, 0600) == 0);
+	child = fork();
+	if (child == 0) {
+		int fd, claim;
+		char byte;
+
+		alarm(60); /* if it is never stopped */
+		while (fake_command(&fake, NIC) & COMMAND_MASTER)
+			nanosleep(&(const struct timespec){0, 1000000}, NULL);
+		claim = pci_claim(fake.root, NIC);
+		fd = open(fake_path("%s/devices/%s/reset", fake.root, NIC), O_RDONLY | O_CLOEXEC);
+		_exit(read(fd, &byte, 1) != 1 || claim != -EBUSY);
+	}
+	CHECK_EQ(pci_prepare_below(fake.root, config_of("p0=pci:" NIC), &node, &error), 0);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fake_close(&fake);
+}
+
 static void card_that_is_quiet_or_gone_or_the_kernels_is_left_alone(void)
 {
 	struct error error = {""};
@@ -579,6 +758,97 @@ static void card_that_is_none_is_not_prepared(void)
 	fake_close(&fake);
 }
 
+/* -- the end ------------------------------------------------------------------------------------------ */
+
+static int memory_file(const void *bytes, size_t n)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	if (fd < 0 || (n && pwrite(fd, bytes, n, 0) != (ssize_t)n))
+		abort();
+	return fd;
+}
+
+/* Closes a card that was ixgbe's, and was somebody's wish for igb; what was written where ends in the texts. */
+static void close_card(uint16_t vendor, bool removed, bool wanted, char override[64], char bind[64])
+{
+	unsigned char config[FAKE_CONFIG_BYTES] = {(unsigned char)vendor,
+	                                           (unsigned char)(vendor >> 8), 0, 0,
+	                                           COMMAND_MEMORY | COMMAND_MASTER};
+	struct pci_device device = {.info = {.address = NIC, .vendor = 0x8086, .driver = "ixgbe"},
+	                            .access = PCI_SYSFS,
+	                            .removed = removed,
+	                            .removal_wanted = wanted};
+	int override_fd = memory_file(NULL, 0), bind_fd = memory_file(NULL, 0),
+	    config_fd = memory_file(config, sizeof(config));
+
+	device.state = malloc(sizeof(*device.state));
+	if (!device.state)
+		abort();
+	*device.state = (struct pci_state){.port = "p0",
+	                                   .config_fd = dup(config_fd),
+	                                   .device_fd = -1,
+	                                   .reset_fd = -1,
+	                                   .removal_fd = -1,
+	                                   .group = -1,
+	                                   .guardian = -1,
+	                                   .guard_fd = -1,
+	                                   .override_fd = dup(override_fd),
+	                                   .unbind_fd = -1,
+	                                   .bind_fd = dup(bind_fd),
+	                                   .override = "igb",
+	                                   .claim_fd = -1,
+	                                   .overridden = true,
+	                                   .taken = true};
+	pci_close(&device);
+	CHECK(device.state == NULL);
+	memset(override, 0, 64);
+	memset(bind, 0, 64);
+	if (pread(override_fd, override, 63, 0) < 0 || pread(bind_fd, bind, 63, 0) < 0 ||
+	    pread(config_fd, config, 5, 0) != 5)
+		abort();
+	CHECK_EQ(config[4] & COMMAND_MASTER, 0);
+	close(override_fd);
+	close(bind_fd);
+	close(config_fd);
+}
+
+static void card_without_interrupts_says_how_many_queues_it_can_have(void)
+{
+	struct pci_state state = {.port = "p3", .device_fd = -1};
+	struct pci_device device = {.info = {.address = NIC}, .state = &state};
+	struct error error = {""};
+	const int fds[4] = {-1, -1, -1, -1};
+
+	CHECK_EQ(pci_enable_vectors(&device, fds, 4, &error), -1);
+	CHECK(strstr(error.text, "p3") && strstr(error.text, "0 MSI-X interrupts"));
+	CHECK(strstr(error.text, "4 queues (use queues=1)"));
+}
+
+static void card_is_given_back_to_its_driver(void)
+{
+	unsigned int before = open_fds();
+	char override[64], bind[64];
+
+	close_card(0x8086, false, false, override, bind);
+	CHECK(strcmp(bind, NIC) == 0);
+	CHECK(strcmp(override, "igb") == 0); /* written last */
+	/* gone for a moment, as when the bus recovers from an error */
+	close_card(0x8086, true, false, override, bind);
+	CHECK(strcmp(bind, NIC) == 0);
+	CHECK_EQ(open_fds(), before);
+}
+
+static void card_that_is_gone_is_not_given_back(void)
+{
+	char override[64], bind[64];
+
+	close_card(0, true, false, override, bind);
+	CHECK(bind[0] == 0 && override[0] == 0);
+	close_card(0x8086, true, true, override, bind); /* the kernel wants it out */
+	CHECK(bind[0] == 0 && override[0] == 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0); /* there are forks */
@@ -598,15 +868,19 @@ int main(void)
 	RUN(plan_refuses_a_card_that_another_server_has);
 	RUN(claim_of_a_virtual_function_works_as_well);
 	RUN(card_that_still_runs_is_stopped_and_reset);
+	RUN(card_that_was_just_given_back_is_not_stopped);
+	RUN(card_is_claimed_while_it_is_stopped);
 	RUN(card_that_is_quiet_or_gone_or_the_kernels_is_left_alone);
 	RUN(card_without_a_reset_is_stopped_all_the_same);
 	RUN(card_that_is_none_is_not_prepared);
-	if (lo_is_up()) {
-		RUN(interface_is_found_below_the_device_or_its_child);
-		RUN(plan_refuses_a_card_in_use_unless_forced);
-	} else {
-		printf("skip interface_is_found_below_the_device_or_its_child, "
-		       "plan_refuses_a_card_in_use_unless_forced: lo is not up here\n");
-	}
+	RUN(use_is_found_below_the_device_or_its_child);
+	RUN(plan_refuses_a_card_in_use_unless_forced);
+	RUN(plan_refuses_a_part_of_a_bridge_unless_forced);
+	RUN(plan_refuses_a_card_below_a_vlan_unless_forced);
+	RUN(plan_refuses_a_card_of_another_namespace_unless_forced);
+	RUN(plan_refuses_a_card_whose_addresses_are_not_known);
+	RUN(card_without_interrupts_says_how_many_queues_it_can_have);
+	RUN(card_is_given_back_to_its_driver);
+	RUN(card_that_is_gone_is_not_given_back);
 	return DONE();
 }

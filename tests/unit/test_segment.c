@@ -1,7 +1,9 @@
 /* test_segment.c - the server's memory: sealed, the server's to write, and seen to die */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
+#include <linux/mempolicy.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,10 +13,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/memory/memfd.h"
+#include "server/memory/numa.h"
 #include "server/memory/segment.h"
 #include "server/memory/state.h"
 #include "shm/lane.h"
@@ -310,6 +314,27 @@ static void plan_more_than_the_memory_is_refused(void)
 	      plan_says(1u << 20, 4096, HUGEPAGES_2M, "needs 2048 free hugepages"));
 }
 
+/* -- where memory is ------------------------------------------------------------------------------ */
+
+/* Whether the kernel has the flag @flag, " lo ", at the mapping of @at. */
+static bool mapping_has(const void *at, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long long begin, end;
+	bool inside = false, has = false;
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx-%llx ", &begin, &end) == 2)
+			inside = (uintptr_t)at >= begin && (uintptr_t)at < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			has = strstr(line, flag);
+	}
+	if (file)
+		fclose(file);
+	return has;
+}
+
 /* -- the segment ------------------------------------------------------------------------------- */
 
 /* False where there are no hugepages. */
@@ -326,6 +351,95 @@ static bool segment_make(struct segment *segment, uint64_t bufs, enum hugepages 
 	if (hugepages != HUGEPAGES_2M || free_hugepages() >= 2)
 		exit(EXIT_FAILURE);
 	return false;
+}
+
+static long policy_now(unsigned long nodes[16])
+{
+	int mode = -1;
+
+	memset(nodes, 0, 16 * sizeof(nodes[0]));
+	if (syscall(SYS_get_mempolicy, &mode, nodes, 1024ul, NULL, 0ul))
+		return -errno;
+	return mode;
+}
+
+/* As with `numactl --interleave=0`: it holds for all that is allocated after the pool. */
+static void policy_is_what_it_was_after_the_pool(void)
+{
+	unsigned long nodes[16] = {1};
+	struct numa_policy before;
+	struct segment segment;
+	struct error error;
+
+	if (syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, nodes, 1025ul)) {
+		printf("    not tried: set_mempolicy: %s\n", strerror(errno));
+		return;
+	}
+	CHECK_EQ(numa_prefer(0, &before), 0);
+	CHECK_EQ(policy_now(nodes), MPOL_PREFERRED);
+	CHECK_EQ(numa_restore(&before), 0);
+	CHECK_EQ(policy_now(nodes), MPOL_INTERLEAVE);
+	CHECK_EQ(nodes[0], 1);
+	CHECK_EQ(numa_prefer(NUMA_MAX_NODES, &before), -EINVAL);
+	CHECK_EQ(numa_prefer(-1, &before), -EINVAL);
+	CHECK_EQ(policy_now(nodes), MPOL_INTERLEAVE);
+	memset(&segment, 0, sizeof(segment));
+	CHECK_EQ(segment_plan(&segment.pool, 1100, 2048, HUGEPAGES_NONE, &error), 0);
+	CHECK_EQ(segment_open(&segment, "unit", &error), 0); /* on node 0 */
+	CHECK_EQ(policy_now(nodes), MPOL_INTERLEAVE);
+	segment_close(&segment);
+	syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0ul);
+	CHECK_EQ(numa_prefer(0, &before), 0);
+	CHECK_EQ(numa_restore(&before), 0);
+	CHECK_EQ(policy_now(nodes), MPOL_DEFAULT);
+}
+
+/* Nothing may be locked by whoever has not the capability, and has no limit to speak of. */
+static void lose_locking(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	const struct rlimit none = {0, 0};
+
+	if (syscall(SYS_capget, &header, data))
+		abort();
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	if (syscall(SYS_capset, &header, data) || setrlimit(RLIMIT_MEMLOCK, &none))
+		abort();
+}
+
+static void pool_that_can_be_swapped_out_is_told(void)
+{
+	char text[4096] = "";
+	int said = memfd_create("stderr", MFD_CLOEXEC), status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		struct segment segment;
+		struct state state;
+		struct error error;
+
+		lose_locking();
+		if (mlock(&segment, 1) == 0)
+			_exit(77); /* a sanitizer's, which does nothing */
+		if (dup2(said, STDERR_FILENO) < 0 ||
+		    !segment_make(&segment, 1100, HUGEPAGES_NONE) ||
+		    state_open(&state, 1024, 8, 1, &error))
+			_exit(1);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		printf("    not tried: mlock is a sanitizer's\n");
+		close(said);
+		return;
+	}
+	CHECK(pread(said, text, sizeof(text) - 1, 0) > 0);
+	CHECK(strstr(text, "the pool may be swapped out") && strstr(text, "ulimit -l unlimited"));
+	CHECK(strstr(text, "the server's records may be swapped out"));
+	close(said);
 }
 
 static void check_segment(enum hugepages hugepages)
@@ -609,6 +723,7 @@ static void state_is_divided_among_workers(void)
 
 	CHECK_EQ(state_open(&state, 1024, 8, 3, &error), 0);
 	CHECK_EQ(state.header->num_workers, 3);
+	CHECK(mapping_has(state.header, " lo ")); /* and not to be swapped out */
 	for (unsigned int i = 0; i < 3; i++)
 		state_bind(&state, &records[i], i);
 	for (unsigned int i = 0; i < 3; i++) {
@@ -637,6 +752,8 @@ int main(void)
 	RUN(plan_too_few_hugepages_tells_how_to_get_more);
 	RUN(plan_rounds_up_to_whole_pages);
 	RUN(plan_more_than_the_memory_is_refused);
+	RUN(policy_is_what_it_was_after_the_pool);
+	RUN(pool_that_can_be_swapped_out_is_told);
 	RUN(segment_of_ordinary_pages_is_sealed);
 	RUN(segment_of_hugepages_is_sealed);
 	RUN(segment_header_is_sound_and_says_what_is_there);

@@ -1,4 +1,9 @@
 /* test_virtio.c - the virtio driver against a device in this process, well-behaved and not */
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
+#include <sys/mman.h>
+
+#include "server/pci/pci_state.h"
 #include "tests/unit/virtio_soft.h"
 
 static struct port_queue *queue_of(struct soft *s)
@@ -90,10 +95,30 @@ static void broken_devices_are_refused_with_a_reason(void)
 	REFUSED(s.queues[0].slots = 1, "queue 0 has 1 slots");
 	REFUSED(s.net.max_virtqueue_pairs = 0, "0 queue pairs");
 	REFUSED(s.net.max_virtqueue_pairs = 0xffff, "65535 queue pairs");
+	REFUSED(s.net.max_virtqueue_pairs = 0x8000, "no number is left for its control queue");
+	REFUSED(s.jumps_by = 1, "2 more in its used index, head 0");
+	REFUSED(s.returns_other = 1, "1 more in its used index, head 1");
 	REFUSED(s.refuses_commands = true, "refuses command 4.0");
 	REFUSED(s.is_silent = true, "does not answer command 4.0");
 	REFUSED(while (s.rig.w->record.num_free > 40) s.rig.w->record.num_free--,
 	        "needs 64 buffers, and only 40 are free");
+}
+
+static void room_is_that_of_the_largest_queue(void)
+{
+	struct error error;
+	struct port_queue second;
+	struct soft s;
+
+	soft_make(&s, ",queues=2");
+	second = s.port->queues[0];
+	second.index = 1;
+	s.port->queues[1] = second;
+	s.port->num_queues = 2;
+	s.queues[1].slots = SOFT_SLOTS / 2;
+	CHECK_EQ(virtio_begin(s.port, &error), 0);
+	CHECK_EQ(s.port->tx_slots, SOFT_SLOTS / 2);
+	soft_free(&s);
 }
 
 static void device_without_a_control_queue_works(void)
@@ -630,10 +655,105 @@ static void any_order_of_events_keeps_every_buffer(void)
 	soft_free(&s);
 }
 
+/* -- where a modern device says that its structures are -------------------------------------------------- */
+
+#define BAR       4 /* the one that there is */
+#define PORTS     1 /* and one of I/O ports */
+#define NO_BAR    2
+#define BAR_BYTES 0x4000u
+
+struct structure {
+	uint8_t type, bar;
+	uint32_t offset, bytes;
+};
+
+/* A card with these, in this order, in a configuration space of its own. Returns what virtio_pci_attach does. */
+static int attach(struct virtio_device *d, const struct structure *all, unsigned int n,
+                  struct error *error)
+{
+	static unsigned char bar[BAR_BYTES];
+	static struct pci_state state;
+	unsigned char config[256] = {
+		[PCI_STATUS] = PCI_STATUS_CAP_LIST, [PCI_CAPABILITY_LIST] = n ? 0x40 : 0};
+	int failed;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct virtio_pci_notify_cap cap = {
+			.cap = {.cap_vndr = PCI_CAP_ID_VNDR,
+		                .cap_next = (uint8_t)(i + 1 < n ? 0x40 + 20 * (i + 1) : 0),
+		                .cfg_type = all[i].type,
+		                .bar = all[i].bar,
+		                .offset = all[i].offset,
+		                .length = all[i].bytes},
+			.notify_off_multiplier = 4 * i};
+
+		memcpy(config + 0x40 + 20 * i, &cap, sizeof(cap));
+	}
+	state = (struct pci_state){.port = "p7", .config_fd = memfd_create("config", MFD_CLOEXEC)};
+	if (pwrite(state.config_fd, config, sizeof(config), 0) != sizeof(config))
+		abort();
+	*d = (struct virtio_device){
+		.port = "p7",
+		.pci = {.info = {.address = "ffff:ff:1f.7"}, .access = PCI_SYSFS, .state = &state}};
+	d->pci.bars[BAR] = (struct pci_bar){.base = bar, .bytes = BAR_BYTES};
+	d->pci.bars[PORTS] = (struct pci_bar){.io = true, .fd = -1, .bytes = 64};
+	error->text[0] = 0;
+	failed = virtio_pci_attach(d, error);
+	close(state.config_fd);
+	return failed;
+}
+
+/* 4.1.4.1: the first instance of each that it can support. */
+static void structure_that_cannot_be_used_gives_way_to_the_next(void)
+{
+	static const struct structure all[] = {
+		{VIRTIO_PCI_CAP_COMMON_CFG, NO_BAR, 0, 64},
+		{VIRTIO_PCI_CAP_COMMON_CFG, BAR, BAR_BYTES - 32, 64},
+		{VIRTIO_PCI_CAP_COMMON_CFG, BAR, 0x102, 64},
+		{VIRTIO_PCI_CAP_NOTIFY_CFG, BAR, 0x800, 0},
+		{VIRTIO_PCI_CAP_DEVICE_CFG, BAR, 0x900, 0},
+		{VIRTIO_PCI_CAP_COMMON_CFG, BAR, 0x1000, 64},
+		{VIRTIO_PCI_CAP_NOTIFY_CFG, BAR, 0x2002, 0x1000},
+		{VIRTIO_PCI_CAP_DEVICE_CFG, BAR, 0x3004, 16},
+		{VIRTIO_PCI_CAP_COMMON_CFG, BAR, 0x400, 64}, /* comes too late */
+	};
+	struct virtio_device d;
+	struct error error;
+
+	CHECK_EQ(attach(&d, all, 9, &error), 0);
+	CHECK(d.transport == &virtio_modern);
+	CHECK_EQ(d.common - d.pci.bars[BAR].base, 0x1000);
+	CHECK_EQ(d.doorbells - d.pci.bars[BAR].base, 0x2002);
+	CHECK_EQ(d.doorbells_bytes, 0x1000);
+	CHECK_EQ(d.doorbell_step, 24);
+	CHECK_EQ(d.config - d.pci.bars[BAR].base, 0x3004);
+	CHECK_EQ(d.config_bytes, 16);
+}
+
+static void device_without_a_usable_structure_is_told_with_its_reason(void)
+{
+	static const struct structure all[] = {
+		{VIRTIO_PCI_CAP_COMMON_CFG, PORTS, 0, 64},
+		{VIRTIO_PCI_CAP_COMMON_CFG, 6, 0, 64},
+		{VIRTIO_PCI_CAP_NOTIFY_CFG, BAR, 0xfffffffc, 0x1000},
+		{VIRTIO_PCI_CAP_DEVICE_CFG, NO_BAR, 0, 16},
+	};
+	struct virtio_device d;
+	struct error error;
+
+	CHECK_EQ(attach(&d, all, 4, &error), -1);
+	CHECK(strstr(error.text, "p7") && strstr(error.text, "4096 bytes at 4294967292"));
+	CHECK_EQ(attach(&d, all + 3, 1, &error), -1);
+	CHECK(strstr(error.text, "no BAR 2"));
+	CHECK_EQ(attach(&d, all, 0, &error), -1);
+	CHECK(strstr(error.text, "neither the capabilities"));
+}
+
 int main(void)
 {
 	RUN(device_is_started_in_the_order_of_the_specification);
 	RUN(broken_devices_are_refused_with_a_reason);
+	RUN(room_is_that_of_the_largest_queue);
 	RUN(device_without_a_control_queue_works);
 	RUN(modern_frames_arrive);
 	RUN(legacy_frames_arrive);
@@ -653,6 +773,8 @@ int main(void)
 	RUN(queue_without_interrupts_is_looked_at);
 	RUN(link_follows_the_device);
 	RUN(device_that_is_gone_or_in_trouble_ends_its_port);
+	RUN(structure_that_cannot_be_used_gives_way_to_the_next);
+	RUN(device_without_a_usable_structure_is_told_with_its_reason);
 	RUN(any_order_of_events_keeps_every_buffer);
 	return DONE();
 }

@@ -31,6 +31,8 @@ struct soft {
 	uint64_t offers;
 	struct virtio_net_config net;
 	bool refuses_features, stays_reset, refuses_commands, is_silent, is_legacy;
+	unsigned int jumps_by;  /* its used index, after each command, beside the one */
+	uint32_t returns_other; /* added to the head of each command that it returns */
 	uint8_t status;
 	struct soft_queue queues[SOFT_QUEUES];
 	/* what it was told */
@@ -134,7 +136,9 @@ static inline void soft_control(struct soft *s)
 		memcpy(s->commands[s->num_commands++ % SOFT_LOG], (void *)(uintptr_t)out->addr,
 		       out->len);
 		*answer = s->refuses_commands ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
-		soft_push(sq, head, 1);
+		soft_push(sq, head + s->returns_other, 1);
+		for (unsigned int i = 0; i < s->jumps_by; i++)
+			soft_push(sq, head, 1);
 		soft_ask(sq);
 	}
 }

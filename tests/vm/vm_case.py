@@ -103,6 +103,10 @@ class Outside:
         self.models[nic].pull()
         return "gone, without a word"
 
+    def word_hang(self, nic):
+        self.models[nic].hang()
+        return "hangs"
+
     def end(self):
         for traffic in self.traffic.values():
             traffic.ending = True

@@ -6,6 +6,7 @@ it where a server is killed ("may=rule,rule").
 """
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -84,6 +85,19 @@ class Model:
         self.pulled = True
         self.process.kill()
         self.process.wait()
+
+    def num_hangs(self):
+        return sum("hang from now on" in line for line in self.lines())
+
+    def hang(self):
+        """Its requests to memory hang until it has been reset twice."""
+        said = self.num_hangs()
+        self.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 20
+        while self.num_hangs() == said:
+            if time.monotonic() > end:
+                raise RuntimeError(f"the model {self.name} does not hang")
+            time.sleep(0.01)
 
     def stop(self):
         if self.process and self.process.poll() is None:
