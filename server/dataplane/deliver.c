@@ -206,8 +206,8 @@ static bool is_lent(const struct qp *taker)
 }
 
 /*
- * Sorts frames by what is to become of them, those of a watched port into two kinds. The order of frames is kept for each
- * member, and so for each flow; a monitor sees those that are copied first.
+ * Sorts the frames of a watched port into two kinds. The order of frames is kept for each member, and so for
+ * each flow; a monitor sees those that are copied first.
  */
 static void sort(struct worker *w, const struct port_table *table, struct ixy_desc *descs,
                  unsigned int n, uint64_t realtime_ns, struct sorted *given, struct sorted *lent)
@@ -215,15 +215,13 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 	for (unsigned int i = 0; i < n; i++) {
 		struct qp *taker = taker_of(w, table, &descs[i]);
 
-		if (table->num_monitors && is_lent(taker)) {
+		if (is_lent(taker)) {
 			sort_in(lent, &descs[i], taker);
-		} else if (!taker) {
-			record_put(&w->record, descs[i].buf);
-		} else {
-			if (taker->state->flags & QP_TIMESTAMP)
-				watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
-			sort_in(given, &descs[i], taker);
+			continue;
 		}
+		if (taker->state->flags & QP_TIMESTAMP)
+			watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+		sort_in(given, &descs[i], taker);
 	}
 }
 
@@ -275,6 +273,10 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 	count_received(queue, n, descs_bytes(descs, n));
 	if (table->num_members == 0)
 		counter_add(&queue->counters[PORT_RX_NO_TAKER], n);
+	if (table->num_members == 0 && table->num_monitors == 0) {
+		record_put_all(&w->record, descs, n);
+		return;
+	}
 	if (table->num_monitors || table->timestamp)
 		realtime_ns = kernel_clock_ns(CLOCK_REALTIME);
 
@@ -282,7 +284,7 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 		watch_lend(w, queue, table, descs, NULL, n, realtime_ns);
 		return;
 	}
-	if (table->num_monitors == 0 && table->num_members) {
+	if (table->num_monitors == 0) {
 		share_out(w, queue, table, descs, n, realtime_ns);
 		return;
 	}
