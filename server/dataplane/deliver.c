@@ -93,7 +93,8 @@ uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *
 	return bytes + descs_bytes(descs + k, n - k);
 }
 
-void deliver_lent(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n)
+void deliver_granted(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
+                     bool counted)
 {
 	struct qp_state *st = qp->state;
 	uint32_t mask = qp->rx_slots - 1, tail = st->rx_tail;
@@ -110,7 +111,10 @@ void deliver_lent(struct worker *w, struct qp *qp, const struct ixy_desc *descs,
 		desc->flags |= IXY_DESC_SNAPPED;
 		bytes -= descs[i].len - st->snap_len;
 	}
-	record_take_places(&w->record, st->reader, descs, n);
+	if (counted)
+		record_take_places(&w->record, st->reader, descs, n);
+	else
+		record_lend_all(&w->record, st->reader, descs, n);
 	admission_charge(w, st, n);
 	publish(w, qp, n, bytes);
 }
@@ -120,10 +124,8 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 {
 	uint32_t k = deliver_grantable(w, source, qp, n);
 
-	if (k && source == w)
-		record_add_places(&w->record, descs, k);
 	if (k)
-		deliver_lent(w, qp, descs, k);
+		deliver_granted(w, qp, descs, k, source != w);
 	return k;
 }
 
@@ -225,12 +227,16 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 	}
 }
 
-/* Each frame of an unwatched port to its member. */
+/* Each frame to its member, which may write to it. */
 static void share_out(struct worker *w, struct port_queue *queue, const struct port_table *table,
                       struct ixy_desc *descs, unsigned int n, uint64_t realtime_ns)
 {
 	struct qp *takers[BURST];
 
+	if (table->single && !table->timestamp) {
+		give(w, queue, table->single, descs, n);
+		return;
+	}
 	for (unsigned int i = 0; i < n; i++) {
 		takers[i] = taker_of(w, table, &descs[i]);
 		if (takers[i]->state->flags & QP_TIMESTAMP)
@@ -285,6 +291,11 @@ void deliver_burst(struct worker *w, struct port_queue *queue, const struct port
 		return;
 	}
 	if (table->num_monitors == 0) {
+		share_out(w, queue, table, descs, n, realtime_ns);
+		return;
+	}
+	if (table->num_members == 1) {
+		watch_copy(w, queue, table, descs, n, realtime_ns);
 		share_out(w, queue, table, descs, n, realtime_ns);
 		return;
 	}

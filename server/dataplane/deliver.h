@@ -39,10 +39,12 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
                       const struct ixy_desc *descs, uint32_t n);
 
 /*
- * deliver_lent - deliver_show after deliver_grantable has said that there is room for all @n, of loans
- * that have a place for the reader already
+ * deliver_granted - deliver_show after deliver_grantable has said that there is room for all @n
+ *
+ * @counted: the loans have a place for the reader already.
  */
-void deliver_lent(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n);
+void deliver_granted(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
+                     bool counted);
 
 /* What becomes of those frames of a burst that have the same taker */
 typedef void deliver_hand(struct worker *w, struct port_queue *queue, struct qp *qp,

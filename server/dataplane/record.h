@@ -435,11 +435,20 @@ static inline void record_begin_loans_of(struct record *r, const struct ixy_desc
 	}
 }
 
-/* record_add_places - one more holder for each of these loans, which this worker began */
-static inline void record_add_places(struct record *r, const struct ixy_desc *descs, unsigned int n)
+/* record_lend_all - reader number @reader gets a place in each of these loans, which this worker began */
+static inline void record_lend_all(struct record *r, unsigned int reader,
+                                   const struct ixy_desc *descs, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++)
-		record_count_loan(r, descs[i].buf, 1);
+	uint64_t *bits = r->readers[reader];
+	uint16_t *lent = r->lent;
+
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t buf = descs[i].buf;
+		uint64_t word = bits[buf / 64] | 1ull << (buf % 64);
+
+		__atomic_store_n(&bits[buf / 64], word, __ATOMIC_RELAXED);
+		__atomic_store_n(&lent[buf], (uint16_t)(lent[buf] + 1), __ATOMIC_RELAXED);
+	}
 }
 
 /*

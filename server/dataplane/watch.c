@@ -142,7 +142,7 @@ static unsigned int lend_here(struct worker *w, const struct port_table *table, 
 	note_delivered(w, descs, most);
 	for (unsigned int i = 0; i < num; i++)
 		if (room[i])
-			deliver_lent(w, readers[i], descs, room[i]);
+			deliver_granted(w, readers[i], descs, room[i], true);
 	return most;
 }
 
@@ -222,8 +222,7 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 			lend(w, queue, qp, copies, k);
 			cross_miss(w, queue, qp, n - audience.room[i]);
 		} else if (k) {
-			record_add_places(&w->record, copies, k);
-			deliver_lent(w, qp, copies, k);
+			deliver_granted(w, qp, copies, k, false);
 		}
 		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
