@@ -379,6 +379,38 @@ static inline void record_reader_set(struct record *r, unsigned int reader, uint
 	__atomic_store_n(word, has ? *word | bit : *word & ~bit, __ATOMIC_RELAXED);
 }
 
+/*
+ * The bits of one reader, for a loop: the word at hand stays in a register. Buffers of a burst often have
+ * neighbouring numbers, and each change would wait for the one before to come back from the store buffer.
+ */
+struct reader_bits {
+	uint64_t *words, word;
+	uint32_t at;
+};
+
+static inline struct reader_bits reader_bits_of(const struct record *r, unsigned int reader)
+{
+	uint64_t *words = r->readers[reader];
+
+	return (struct reader_bits){words, words[0], 0};
+}
+
+static inline void reader_bits_end(const struct reader_bits *b)
+{
+	__atomic_store_n(&b->words[b->at], b->word, __ATOMIC_RELAXED);
+}
+
+/* The word of @buf, to be changed. */
+static inline uint64_t *reader_bits_at(struct reader_bits *b, uint32_t buf)
+{
+	if (buf / 64 != b->at) {
+		reader_bits_end(b);
+		b->at = buf / 64;
+		b->word = b->words[b->at];
+	}
+	return &b->word;
+}
+
 /* record_begin_loan - the sole holder, WORKER or a device of this worker, becomes one of a loan's */
 static inline void record_begin_loan(struct record *r, uint32_t buf)
 {
@@ -439,16 +471,16 @@ static inline void record_begin_loans_of(struct record *r, const struct ixy_desc
 static inline void record_lend_all(struct record *r, unsigned int reader,
                                    const struct ixy_desc *descs, unsigned int n)
 {
-	uint64_t *bits = r->readers[reader];
+	struct reader_bits bits = reader_bits_of(r, reader);
 	uint16_t *lent = r->lent;
 
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t buf = descs[i].buf;
-		uint64_t word = bits[buf / 64] | 1ull << (buf % 64);
 
-		__atomic_store_n(&bits[buf / 64], word, __ATOMIC_RELAXED);
+		*reader_bits_at(&bits, buf) |= 1ull << (buf % 64);
 		__atomic_store_n(&lent[buf], (uint16_t)(lent[buf] + 1), __ATOMIC_RELAXED);
 	}
+	reader_bits_end(&bits);
 }
 
 /*
@@ -462,7 +494,7 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
                                            const uint32_t *ring, uint32_t at, uint32_t mask,
                                            uint32_t n)
 {
-	uint64_t *bits = r->readers[reader];
+	struct reader_bits bits = reader_bits_of(r, reader);
 	uint16_t *lents = r->lent, *holders = r->holder;
 	uint32_t *stack = r->free_stack, num_free = r->num_free, i;
 	const uint32_t num_bufs = r->num_bufs, first = r->first, num_own = r->num_own;
@@ -470,24 +502,25 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
 
 	for (i = 0; i < n; i++) {
 		uint32_t buf = __atomic_load_n(&ring[(at + i) & mask], __ATOMIC_RELAXED);
-		uint64_t word, bit = 1ull << (buf % 64);
+		uint64_t *word, bit = 1ull << (buf % 64);
 		uint16_t lent;
 
 		if (buf >= num_bufs)
 			break;
-		word = bits[buf / 64];
+		word = reader_bits_at(&bits, buf);
 		lent = __atomic_load_n(&lents[buf], __ATOMIC_RELAXED); /* perhaps another's */
-		if (!(word & bit) || lent >> 8 != lender || (lent & 0xff) == 0)
+		if (!(*word & bit) || lent >> 8 != lender || (lent & 0xff) == 0)
 			break;
 		if ((lent & 0xff) == 1 && buf - first >= num_own)
 			break;
-		__atomic_store_n(&bits[buf / 64], word & ~bit, __ATOMIC_RELAXED);
+		*word &= ~bit;
 		__atomic_store_n(&lents[buf], (uint16_t)(lent - 1), __ATOMIC_RELAXED);
 		if ((lent & 0xff) == 1) {
 			__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
 			stack[num_free++] = buf;
 		}
 	}
+	reader_bits_end(&bits);
 	r->num_free = num_free;
 	return i;
 }
@@ -496,14 +529,11 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
 static inline void record_take_places(struct record *r, unsigned int reader,
                                       const struct ixy_desc *descs, unsigned int n)
 {
-	uint64_t *bits = r->readers[reader];
+	struct reader_bits bits = reader_bits_of(r, reader);
 
-	for (unsigned int i = 0; i < n; i++) {
-		const uint32_t buf = descs[i].buf;
-
-		__atomic_store_n(&bits[buf / 64], bits[buf / 64] | 1ull << (buf % 64),
-		                 __ATOMIC_RELAXED);
-	}
+	for (unsigned int i = 0; i < n; i++)
+		*reader_bits_at(&bits, descs[i].buf) |= 1ull << (descs[i].buf % 64);
+	reader_bits_end(&bits);
 }
 
 /* record_leave_loans - who began these loans is done; a loan that nobody took is at its end */
