@@ -1,0 +1,25 @@
+/* take.h - frames that a client sent: checked, taken over, and given to their ports */
+#ifndef DATAPLANE_TAKE_H
+#define DATAPLANE_TAKE_H
+
+#include "server/dataplane/worker.h"
+
+/*
+ * take_owner - which pair of @qp's session holds @buf, which has to exist
+ *
+ * @qp itself almost always; another one when the client's threads pass buffers among each other; NULL when
+ * none does.
+ */
+struct qp *take_owner(const struct worker *w, struct qp *qp, uint32_t buf);
+
+/*
+ * take_burst - sends @n frames (<= BURST) of @qp's client; @descs are private copies, and nothing of them has
+ * been checked
+ *
+ * Returns how many were consumed, the first ones; the others wait for room. Stops @qp at the first that
+ * breaks a rule; what is before it is sent. Changes @descs.
+ */
+unsigned int take_burst(struct worker *w, struct qp *qp, const struct tables *tables,
+                        struct ixy_desc *descs, unsigned int n);
+
+#endif
