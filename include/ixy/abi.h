@@ -46,7 +46,7 @@ extern "C" {
 
 /* A different major version cannot be spoken to. A larger minor version adds what can be ignored. */
 #define IXY_ABI_MAJOR 1
-#define IXY_ABI_MINOR 2 /* 1: VLAN, L4_OK, IP_OK; 2: state_offset; POLLS may end */
+#define IXY_ABI_MINOR 2 /* 1: VLAN, L4_OK, IP_OK; 2: state_offset, AWAKE */
 
 #define IXY_CACHE_LINE       64
 #define IXY_NAME_BYTES       32 /* names of servers, ports, clients; with the terminating zero */
@@ -145,13 +145,14 @@ IXY_STATIC_ASSERT(sizeof(struct ixy_port) == 128, "port entry size");
 
 /*
  * A worker's state, read by clients after they published something (ring.h has the protocol).
- * The server writes it. POLLS is a promise that holds for what is published within some time after the
- * word was read; so read it each time. In busy mode it is POLLS for ever.
+ * The server writes it; in busy mode it is POLLS for ever. AWAKE is a promise that holds for what is
+ * published within some time after the word was read; so read it each time.
  */
 enum ixy_worker_state {
-	IXY_WORKER_POLLS = 0,     /* does not sleep soon: publishing is enough */
+	IXY_WORKER_POLLS = 0,     /* never sleeps: publishing is enough */
 	IXY_WORKER_MAY_SLEEP = 1, /* fence after publishing, then read this word again */
 	IXY_WORKER_ASLEEP = 2,    /* ring the doorbell after publishing */
+	IXY_WORKER_AWAKE = 4, /* does not sleep soon: publishing is enough; from version 1.2 on */
 };
 
 struct ixy_worker_word {
@@ -239,7 +240,8 @@ struct ixy_down_index {
 	uint32_t tx_head;    /* descriptors ever taken from the tx ring */
 	uint32_t free_head;  /* buffer ids ever taken from the free ring */
 	uint32_t state;      /* the same as struct ixy_down_state's, for clients of version 1.1 */
-	uint32_t doorbell;   /* not 0, and the worker's word not POLLS: ring after publishing */
+	uint32_t
+		doorbell; /* not 0, and the word says that the worker may sleep: ring after publishing */
 	uint32_t reserved[10];
 };
 IXY_STATIC_ASSERT(sizeof(struct ixy_down_index) == IXY_CACHE_LINE, "down index size");

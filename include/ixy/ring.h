@@ -24,9 +24,9 @@
  * Sleep: a worker that wants to sleep stores ASLEEP to its word, fences, and looks at every up lane
  * once more (S). A client that published stores its index, fences, and reads the word (K). One of
  * the two fences comes first, so either the worker sees the index or the client sees ASLEEP. While
- * the word is POLLS K needs no fence: a worker with traffic all the time promises that it will look
- * for some microseconds more after it has taken POLLS back, and sleep at most a millisecond then
- * before it looks once more. A store does not stay invisible that long. ixy_wait() is the same
+ * the word is POLLS the worker never sleeps, and K needs no fence. Nor does it while the word is AWAKE:
+ * a worker with traffic all the time promises by it that it will look for some microseconds more after
+ * it has taken AWAKE back, and sleep at most a millisecond then before it looks once more. A store does not stay invisible that long. ixy_wait() is the same
  * protocol the other way round, with up.wake in place of the word.
  */
 #ifndef IXY_RING_H
@@ -120,12 +120,18 @@ IXY_INLINE bool ixy_qp_is_open(const struct ixy_qp *qp)
 	       __atomic_load_n(qp->state, __ATOMIC_RELAXED) == IXY_QP_OPEN;
 }
 
+/* Does the worker's word @state say that a fence is needed before it is relied on? POLLS and AWAKE do not. */
+IXY_INLINE bool ixy_worker_may_sleep(uint32_t state)
+{
+	return state & (IXY_WORKER_MAY_SLEEP | IXY_WORKER_ASLEEP);
+}
+
 /* K: pairs with S in server/dataplane/wake.c. Makes sure that what was published is noticed. */
 IXY_INLINE void ixy_qp_kick(struct ixy_qp *qp)
 {
 	/* the compiler is to read the word after the index was stored; the processor does, or nearly so */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(qp->worker, __ATOMIC_RELAXED) == IXY_WORKER_POLLS)
+	if (!ixy_worker_may_sleep(__atomic_load_n(qp->worker, __ATOMIC_RELAXED)))
 		return;
 	ixy_full_fence();
 	if (__atomic_load_n(qp->worker, __ATOMIC_RELAXED) == IXY_WORKER_ASLEEP ||
@@ -317,7 +323,7 @@ IXY_INLINE int ixy_free_batch(struct ixy_qp *qp, const struct ixy_desc *descs, u
 	 */
 	state = __atomic_load_n(qp->worker, __ATOMIC_RELAXED);
 	if (state == IXY_WORKER_ASLEEP ||
-	    (state != IXY_WORKER_POLLS && __atomic_load_n(&qp->down->doorbell, __ATOMIC_RELAXED)))
+	    (ixy_worker_may_sleep(state) && __atomic_load_n(&qp->down->doorbell, __ATOMIC_RELAXED)))
 		ixy_doorbell(qp);
 	return (int)n;
 }

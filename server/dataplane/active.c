@@ -62,6 +62,8 @@ static unsigned int collect_active(struct worker *w, const struct tables *tables
 
 	*some_quiet = false;
 	w->first_qp = at + 1 + worker_chance(w);
+	if (w->first_qp > n)
+		w->first_qp -= n;
 	for (unsigned int i = 0; i < n; i++) {
 		struct qp *qp = w->polled[at];
 

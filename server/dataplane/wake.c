@@ -171,7 +171,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 void wake_promise(struct worker *w)
 {
 	w->promised = true;
-	__atomic_store_n(&w->word->state, IXY_WORKER_POLLS, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->word->state, IXY_WORKER_AWAKE, __ATOMIC_RELAXED);
 }
 
 bool wake_take_back(struct worker *w)

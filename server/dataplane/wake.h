@@ -20,7 +20,7 @@ void wake_send(const struct qp *qp);
  *
  * wake_take_back - ends that, before the worker may sleep; false if nothing was promised
  *
- * A client that read POLLS just before wake_take_back may have published what is visible only a little
+ * A client that read AWAKE just before wake_take_back may have published what is visible only a little
  * later. So the worker looks for a while yet, and until nap_until_ns it sleeps no longer than to then.
  */
 void wake_promise(struct worker *w);

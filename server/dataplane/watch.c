@@ -149,7 +149,9 @@ static unsigned int lend_here(struct worker *w, const struct port_table *table, 
 /* Which monitor is first: another one each time, since those who come first may take all the room there is. */
 static unsigned int first_monitor(struct worker *w, const struct port_table *table)
 {
-	return table->num_monitors > 1 ? w->mesh.first_monitor++ % table->num_monitors : 0;
+	if (table->num_monitors <= 1)
+		return 0;
+	return (w->mesh.first_monitor++ + worker_chance(w)) % table->num_monitors;
 }
 
 static void lend_to_monitors(struct worker *w, struct port_queue *queue,

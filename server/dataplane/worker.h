@@ -87,7 +87,7 @@ struct worker {
 	uint64_t idle_since_ns; /* 0: busy in this round */
 	uint64_t spin_ns;       /* how long it looks on when there is nothing, before it sleeps */
 	bool slept;             /* in the round before */
-	bool promised;          /* adaptive: the word is POLLS (wake_promise) */
+	bool promised;          /* adaptive: the word is AWAKE (wake_promise) */
 	uint64_t awake_since_ns;
 	uint64_t nap_until_ns; /* how long it may sleep at most, until then */
 	bool starving;         /* in this round a client could not be granted what it asked for */

@@ -31,7 +31,7 @@ CAUSE_SHUTDOWN, CAUSE_KICKED, CAUSE_VIOLATION, CAUSE_PROTOCOL = range(1, 5)
 CONTROL_MAGIC, HEADER_MAGIC, LANE_MAGIC = 0x43595849, 0x48595849, 0x4C595849
 
 # -- s. 5 to 8: memory ----
-POLLS, MAY_SLEEP, ASLEEP = range(3)
+POLLS, MAY_SLEEP, ASLEEP, AWAKE = 0, 1, 2, 4
 OPEN, SESSION_CLOSED = 1, 2
 HASH, TIMESTAMP, SNAPPED, OUT, MORE = 1, 2, 4, 8, 0x8000
 WAKE_RX, WAKE_TX, WAKE_ALLOC = 1, 2, 4
@@ -284,7 +284,7 @@ class Pair:
         return self.client.is_alive() and self.state() == OPEN
 
     def kick(self):
-        if self.client.header[self.worker_word] == POLLS:
+        if self.client.header[self.worker_word] in (POLLS, AWAKE):
             return
         self.rings += 1
         try:

@@ -21,7 +21,7 @@
  *	NO_PROMISE_NAP   after a promise the worker sleeps without a limit at once
  *	SHORT_NAP        the nap ends although stores made under the promise are not visible yet
  *
- * PROMISE lets the worker say POLLS (wake_promise); it is about the client's direction alone, so it goes with
+ * PROMISE lets the worker say AWAKE (wake_promise); it is about the client's direction alone, so it goes with
  * ONLY_UP. LIVENESS adds the formula at the end; ONLY_UP and ONLY_DOWN leave out one direction.
  */
 #define LOCATIONS  6
@@ -41,7 +41,7 @@
 
 #define MAY_SLEEP 0
 #define ASLEEP    1
-#define POLLS     2
+#define AWAKE     2
 
 #define WAKE_RX 1
 #define WAKE_TX 2
@@ -80,9 +80,9 @@ active proctype wire()
 inline kick()
 {
 	if
-	:: LOAD(WORD) == POLLS
+	:: LOAD(WORD) == AWAKE
 	:: atomic {
-		LOAD(WORD) != POLLS ->
+		LOAD(WORD) != AWAKE ->
 #ifndef NO_FENCE_CLIENT
 		FENCE(CLIENT);
 #endif
@@ -186,7 +186,7 @@ active proctype worker()
 {
 	byte dirty; /* events that were published since WAKE was looked at */
 	bool work, deferred, skipped;
-	bool promised, napping; /* the word is POLLS; it was until a short time ago */
+	bool promised, napping; /* the word is AWAKE; it was until a short time ago */
 
 round:
 	atomic {
@@ -253,7 +253,7 @@ round:
 			work = false;
 			deferred = false;
 			promised = true;
-			STORE(WORKER, WORD, POLLS);
+			STORE(WORKER, WORD, AWAKE);
 			goto round
 		:: !work && promised ->
 			deferred = false;

@@ -102,6 +102,33 @@ static void who_sends_little_is_not_starved_in_step(void)
 	CHECK(sent_beside_a_flooder(1) > 100);
 }
 
+static void whoever_sends_all_the_time_gets_as_much_as_the_others(void)
+{
+	enum { CLIENTS = 3, ROUNDS = 6000 };
+	unsigned int sent[CLIENTS] = {0};
+
+	open_with(CLIENTS, 64);
+	rig.ports[0].driver = &scarce_driver;
+	rig.room = 0;
+	srand(2);
+	worker_round(rig.w, rig.tables); /* grants */
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		for (unsigned int k = 0; k < CLIENTS; k++)
+			while (rig.clients[k]->client.tx_tail -
+			               rig.clients[k]->server.state->tx_head <
+			       4)
+				send_one(rig.clients[k]);
+		rig.w->now_ns += 100 + (uint64_t)rand() % 100;
+		rig.room = 1;
+		worker_round(rig.w, rig.tables);
+	}
+	for (unsigned int k = 0; k < CLIENTS; k++) {
+		sent[k] = rig.clients[k]->server.state->tx_head;
+		CHECK(sent[k] > ROUNDS / CLIENTS * 9 / 10 && sent[k] < ROUNDS / CLIENTS * 11 / 10);
+	}
+	rig_close(&rig);
+}
+
 /* What the client does after the look is for the next round; a look is used once. */
 static void look_before_collect_is_used_once(void)
 {
@@ -348,6 +375,7 @@ static void starving_pair_stays_active(void)
 int main(void)
 {
 	RUN(who_sends_little_is_not_starved_in_step);
+	RUN(whoever_sends_all_the_time_gets_as_much_as_the_others);
 	RUN(all_but_the_busy_one_become_quiet);
 	RUN(look_before_collect_is_used_once);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);

@@ -275,6 +275,10 @@ static void tx_to_a_polling_worker_rings_nothing(void)
 	ixy_tx_batch(&l.qp, &d, 1);
 	ixy_free_batch(&l.qp, &d, 1);
 	CHECK_EQ(rings(), 0);
+	l.worker = IXY_WORKER_AWAKE;
+	ixy_tx_batch(&l.qp, &d, 1);
+	ixy_free_batch(&l.qp, &d, 1);
+	CHECK_EQ(rings(), 0);
 	teardown();
 }
 

@@ -1,5 +1,5 @@
 /*
- * test_promise.c - an adaptive worker with traffic all the time says POLLS, and so that clients need no
+ * test_promise.c - an adaptive worker with traffic all the time says AWAKE, and so that clients need no
  * fence; and it finds what they published without one when it goes to sleep (wake_promise, worker.c)
  */
 #include <sched.h>
@@ -14,7 +14,7 @@
 
 static struct rig rig;
 static struct rig_client *c;
-static uint32_t polls = IXY_WORKER_POLLS;
+static uint32_t awake = IXY_WORKER_AWAKE;
 static uint64_t woken_from; /* which of its sleeps */
 
 static void setup(void)
@@ -33,8 +33,8 @@ static void setup(void)
 	w->word->state = IXY_WORKER_MAY_SLEEP;
 	w->tables = rig.tables;
 	c = rig_attach(&rig, 0, 64, 32);
-	/* it reads POLLS whatever the worker says: it never fences, and never rings */
-	c->client.worker = &polls;
+	/* it reads AWAKE whatever the worker says: it never fences, and never rings */
+	c->client.worker = &awake;
 	for (unsigned int i = 0; i < 2; i++)
 		CHECK_EQ(waker_start(&w->wakers[i], "waker"), 0);
 	CHECK_EQ(pthread_create(&w->thread, NULL, worker_run, w), 0);
@@ -72,13 +72,13 @@ static uint32_t word(void)
 	return __atomic_load_n(&rig.w->word->state, __ATOMIC_ACQUIRE);
 }
 
-/* Takes buffers and gives them back, as fast as the worker grants them, until it says POLLS. */
+/* Takes buffers and gives them back, as fast as the worker grants them, until it says AWAKE. */
 static bool traffic_until_it_promises(void)
 {
 	uint64_t end = kernel_clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
 	struct ixy_desc descs[BUFS];
 
-	while (word() != IXY_WORKER_POLLS) {
+	while (word() != IXY_WORKER_AWAKE) {
 		int n = ixy_alloc_batch(&c->client, descs, BUFS);
 
 		CHECK(n >= 0);
@@ -97,7 +97,7 @@ static bool wait_until_it_sleeps(void)
 {
 	uint64_t end = kernel_clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS, before = sleeps();
 
-	while (word() == IXY_WORKER_POLLS || sleeps() == before)
+	while (word() == IXY_WORKER_AWAKE || sleeps() == before)
 		if (kernel_clock_ns(CLOCK_MONOTONIC) > end)
 			return false;
 	return true;
@@ -125,7 +125,7 @@ static void worker_with_steady_traffic_promises_and_takes_it_back(void)
 
 /*
  * Published when the worker has looked already and nobody rings: as late as a store can become visible of
- * a client that read POLLS just before. Once is enough, since the test may be held up at each place.
+ * a client that read AWAKE just before. Once is enough, since the test may be held up at each place.
  */
 static void what_becomes_visible_after_the_look_is_found(void)
 {
