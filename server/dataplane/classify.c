@@ -49,7 +49,8 @@ static uint64_t end_of(uint64_t address, uint64_t port)
 {
 	uint64_t x = (address ^ port << 32) * 0x9e3779b97f4a7c15u;
 
-	return x ^ x >> 32;
+	x = (x ^ x >> 32) * 0xc4ceb9fe1a85ec53u;
+	return x ^ x >> 29;
 }
 
 /* Joins two ends and what they have in common; the order of the ends makes no difference. */

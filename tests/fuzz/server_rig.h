@@ -34,6 +34,7 @@
 #define RIG_TX_SLOTS 64
 #define RIG_CLIENTS  8 /* --max-clients */
 #define RIG_GUARD    (1u << 20)
+#define RIG_PLACES   64 /* lanes that are moved at one time */
 
 struct server_rig;
 
@@ -60,9 +61,12 @@ struct server_rig {
 	int pause_fd; /* readable: server_run() returns after this round */
 	bool threads;
 	pthread_t control_thread;
-	rig_frame *received;    /* fills a frame that arrives */
-	rig_frame *sent;        /* sees a frame that is sent */
-	unsigned char *guarded; /* see server_rig_guard.h */
+	rig_frame *received; /* fills a frame that arrives */
+	rig_frame *sent;     /* sees a frame that is sent */
+	struct rig_place {   /* see server_rig_guard.h */
+		unsigned char *at;
+		uint32_t lane_bytes;
+	} guarded[RIG_PLACES];
 	unsigned int num_guarded;
 };
 

@@ -9,14 +9,13 @@
 
 #include "tests/fuzz/server_rig.h"
 
-#define RIG_PLACES      64
 #define RIG_PLACE_BYTES (4u << 20)
+#define RIG_LANE_AT     (RIG_PLACE_BYTES / 4)
 
-static inline void *rig_reserve(void *at, size_t bytes)
+static inline void *rig_reserve(size_t bytes)
 {
 	void *base =
-		mmap(at, bytes, PROT_NONE,
-	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0), -1, 0);
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	must(base != MAP_FAILED);
 	return base;
@@ -26,20 +25,21 @@ static inline void *rig_reserve(void *at, size_t bytes)
 static inline void server_rig_guard_pool(struct server_rig *rig)
 {
 	struct pool_view *pool = &rig->server.segment.pool;
-	unsigned char *place = rig_reserve(NULL, pool->bytes + 2 * RIG_GUARD);
+	unsigned char *place = rig_reserve(pool->bytes + 2 * RIG_GUARD);
 
 	must(mremap(pool->base, pool->bytes, pool->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
 	            place + RIG_GUARD) != MAP_FAILED);
 	pool->base = place + RIG_GUARD;
-	rig->guarded = rig_reserve(NULL, RIG_PLACES * RIG_PLACE_BYTES);
 }
 
 static inline char *rig_move_lane(struct server_rig *rig, const void *from, uint32_t bytes)
 {
-	unsigned char *place = rig->guarded + rig->num_guarded * (size_t)RIG_PLACE_BYTES;
-	unsigned char *to = place + RIG_PLACE_BYTES / 4;
+	struct rig_place *place = &rig->guarded[rig->num_guarded];
+	unsigned char *to;
 
 	must(rig->num_guarded++ < RIG_PLACES && bytes <= RIG_PLACE_BYTES / 2);
+	*place = (struct rig_place){rig_reserve(RIG_PLACE_BYTES), bytes};
+	to = place->at + RIG_LANE_AT;
 	must(mremap((void *)(uintptr_t)from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) !=
 	     MAP_FAILED);
 	return (char *)to;
@@ -67,11 +67,21 @@ static inline void server_rig_guard(struct server_rig *rig, struct session *s)
 	}
 }
 
-/* server_rig_unguard - after all sessions were freed: their places can be used again */
+/*
+ * server_rig_unguard - after all sessions were freed
+ *
+ * The server has unmapped the lanes. In what they left there may be a mapping of somebody else's by now, such
+ * as a sanitizer's: it stays, and no place is used twice.
+ */
 static inline void server_rig_unguard(struct server_rig *rig)
 {
-	if (rig->num_guarded)
-		rig_reserve(rig->guarded, rig->num_guarded * (size_t)RIG_PLACE_BYTES);
+	for (unsigned int i = 0; i < rig->num_guarded; i++) {
+		struct rig_place *place = &rig->guarded[i];
+		const uint32_t end = RIG_LANE_AT + place->lane_bytes;
+
+		must(munmap(place->at, RIG_LANE_AT) == 0);
+		must(munmap(place->at + end, RIG_PLACE_BYTES - end) == 0);
+	}
 	rig->num_guarded = 0;
 }
 

@@ -594,6 +594,14 @@ static struct flow traffic(unsigned int sort, uint32_t n)
 	case 5: /* IPv6: only the last bytes differ */
 		set32(flow.ends[0].address + 12, n);
 		break;
+	case 6: /* the ports run against each other */
+		flow.ends[0].port = (uint16_t)(1024 + n);
+		flow.ends[1].port = (uint16_t)(60000 - n);
+		break;
+	case 7: /* and with each other */
+		flow.ends[0].port = (uint16_t)(1024 + n);
+		flow.ends[1].port = (uint16_t)(5000 + n);
+		break;
 	default:
 		random_end(&flow.ends[0]);
 		random_end(&flow.ends[1]);
@@ -607,7 +615,7 @@ static struct flow traffic(unsigned int sort, uint32_t n)
  */
 static void hash_spreads_flows_evenly_over_the_slots(void)
 {
-	for (unsigned int sort = 0; sort < 7; sort++) {
+	for (unsigned int sort = 0; sort < 9; sort++) {
 		unsigned int count[SLOTS] = {0}, least = FLOWS, most = 0;
 		double chi_square = 0, expected = (double)FLOWS / SLOTS;
 

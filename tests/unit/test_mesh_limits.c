@@ -753,6 +753,44 @@ static void back_is_taken_in_slices(void)
 	end_with_a_full_pool();
 }
 
+/*
+ * In each round a burst arrives and a frame leaves, so the monitors are lent to twice; the ring to them has
+ * room for one burst of one of them.
+ */
+static void monitors_are_first_in_turns_at_two_bursts_in_a_round(void)
+{
+	enum { ROUNDS = 1000, BURST_OF = 32 };
+	struct rig_client *member, *monitors[3] = {NULL}, *nobody[] = {NULL};
+	unsigned int seen[2] = {0};
+
+	rig_open_workers(&rig, 2);
+	member = rig_attach_to(&rig, 0, 0, 200, 32);
+	for (unsigned int k = 0; k < 2; k++)
+		monitors[k] = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 100, 0);
+	rig.workers[0]->mesh.to[1]->slots[MESH_DELIVER] = 2 * BURST_OF;
+	rig_publish(&rig, 0, nobody, monitors);
+	rig_collect(&rig, member);
+	srand(3);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		struct ixy_desc desc;
+
+		rig.workers[0]->now_ns += 100 + (uint64_t)rand() % 100;
+		rig_receive(&rig, 0, BURST_OF, 60, 1);
+		if (ixy_alloc_batch(&member->client, &desc, 1) == 1) {
+			desc.len = 60;
+			CHECK_EQ(ixy_tx_batch(&member->client, &desc, 1), 1);
+		}
+		rig_collect(&rig, member);
+		rig_settle(&rig);
+		for (unsigned int k = 0; k < 2; k++)
+			seen[k] += read_all(monitors[k], false);
+		rig_settle(&rig);
+	}
+	CHECK(seen[0] > ROUNDS * BURST_OF / 3);
+	CHECK(seen[1] > ROUNDS * BURST_OF / 3);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	RUN(pass_of_what_has_moved_on_is_a_violation_and_blocks_nobody);
@@ -773,5 +811,6 @@ int main(void)
 	RUN(freed_beside_a_sleeping_worker_are_asked_for);
 	RUN(port_that_was_closed_is_looked_at_again);
 	RUN(back_is_taken_in_slices);
+	RUN(monitors_are_first_in_turns_at_two_bursts_in_a_round);
 	return DONE();
 }
