@@ -124,6 +124,11 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
+# need_one_worker - for numbers that are those of a pool in one part
+need_one_worker() {
+	[ "${IXY_TEST_WORKERS:-1}" = 1 ] || skip "its numbers are those of one worker"
+}
+
 # need_commands NAME...
 need_commands() {
 	local command

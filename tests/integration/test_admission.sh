@@ -7,6 +7,7 @@ set -eu
 CLIENT=$IXY_BUILD_DIR/tests/integration/crowd_client
 REFLECT=$IXY_BUILD_DIR/tests/integration/reflect
 need_root
+need_one_worker
 need_commands setpriv
 need_programs "$SERVER" "$IXYCTL" "$CLIENT" "$REFLECT"
 # six descriptors for each session in the server, three in the client

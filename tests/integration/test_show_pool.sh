@@ -3,6 +3,7 @@
 set -eu
 # shellcheck source=tests/lib.sh
 . "${IXY_SOURCE_DIR:-$(dirname "$0")/../..}/tests/lib.sh"
+need_one_worker
 HOLD=$IXY_BUILD_DIR/tests/integration/hold_client
 need_programs "$SERVER" "$IXYCTL" "$DUMP" "$HOLD"
 BUFS=8192
