@@ -345,17 +345,7 @@ int pci_open(struct pci_device *device, const struct port_config *config,
 	device->state = calloc(1, sizeof(*device->state));
 	if (!device->state)
 		return error_set(error, "port %s: out of memory", config->name);
-	*device->state = (struct pci_state){.config_fd = -1,
-	                                    .device_fd = -1,
-	                                    .reset_fd = -1,
-	                                    .removal_fd = -1,
-	                                    .group = -1,
-	                                    .guardian = -1,
-	                                    .guard_fd = -1,
-	                                    .override_fd = -1,
-	                                    .unbind_fd = -1,
-	                                    .bind_fd = -1,
-	                                    .claim_fd = -1};
+	*device->state = pci_state_none();
 	memcpy(device->state->port, config->name, IXY_NAME_BYTES);
 	if (claim(device, config, options, error) || take(device, error) ||
 	    (device->access == PCI_VFIO ? open_vfio(device, pool, error)

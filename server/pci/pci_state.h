@@ -25,4 +25,20 @@ struct pci_state {
 	bool taken;        /* the kernel's driver lost it to us */
 };
 
+/* pci_state_none - nothing is open yet */
+static inline struct pci_state pci_state_none(void)
+{
+	return (struct pci_state){.config_fd = -1,
+	                          .device_fd = -1,
+	                          .reset_fd = -1,
+	                          .removal_fd = -1,
+	                          .group = -1,
+	                          .guardian = -1,
+	                          .guard_fd = -1,
+	                          .override_fd = -1,
+	                          .unbind_fd = -1,
+	                          .bind_fd = -1,
+	                          .claim_fd = -1};
+}
+
 #endif

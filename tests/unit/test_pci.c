@@ -785,21 +785,13 @@ static void close_card(uint16_t vendor, bool removed, bool wanted, char override
 	device.state = malloc(sizeof(*device.state));
 	if (!device.state)
 		abort();
-	*device.state = (struct pci_state){.port = "p0",
-	                                   .config_fd = dup(config_fd),
-	                                   .device_fd = -1,
-	                                   .reset_fd = -1,
-	                                   .removal_fd = -1,
-	                                   .group = -1,
-	                                   .guardian = -1,
-	                                   .guard_fd = -1,
-	                                   .override_fd = dup(override_fd),
-	                                   .unbind_fd = -1,
-	                                   .bind_fd = dup(bind_fd),
-	                                   .override = "igb",
-	                                   .claim_fd = -1,
-	                                   .overridden = true,
-	                                   .taken = true};
+	*device.state = pci_state_none();
+	strcpy(device.state->port, "p0");
+	strcpy(device.state->override, "igb");
+	device.state->config_fd = dup(config_fd);
+	device.state->override_fd = dup(override_fd);
+	device.state->bind_fd = dup(bind_fd);
+	device.state->overridden = device.state->taken = true;
 	pci_close(&device);
 	CHECK(device.state == NULL);
 	memset(override, 0, 64);
