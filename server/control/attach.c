@@ -92,8 +92,7 @@ static int make_down(struct qp *qp)
 	qp->drops = (struct ixy_down_counters *)(void *)(base + g->counters_offset);
 	qp->rx_ring = (struct ixy_desc *)(void *)(base + g->rx_offset);
 	qp->grant_ring = (uint32_t *)(void *)(base + g->grant_offset);
-	qp->shown_state = (uint32_t *)(void *)(base + g->state_offset);
-	*qp->shown_state = qp->down->state = IXY_QP_OPEN;
+	qp_show_state(qp, IXY_QP_OPEN);
 	return 0;
 }
 

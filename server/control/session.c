@@ -240,10 +240,8 @@ void session_close(struct session *s, enum close_cause cause, const char *text)
 		struct qp *qp = s->qps[i];
 
 		/* a pair that was made only in part is on the list as well, so that it is freed */
-		if (qp->down) {
-			__atomic_store_n(&qp->down->state, IXY_QP_CLOSED, __ATOMIC_RELEASE);
-			__atomic_store_n(qp->shown_state, IXY_QP_CLOSED, __ATOMIC_RELEASE);
-		}
+		if (qp->down)
+			qp_show_state(qp, IXY_QP_CLOSED);
 		if (s->published)
 			worker_unwatch(server->workers[qp->worker], qp);
 		/* a sleeping client wakes up and sees the state */

@@ -235,14 +235,12 @@ static void take_missed(struct worker *w, const struct worker *source,
                         const struct mesh_delivery *d)
 {
 	struct qp *qp = d->qp;
-	uint64_t *dropped = &qp->counters[CLIENT_RX_DROP_RING];
 	uint32_t k;
 
 	worker_join(w, qp);
 	k = deliver_grantable(w, source, qp, d->missed);
 	/* what it could take now it has missed all the same */
-	counter_add(dropped, k);
-	__atomic_store_n(&qp->drops->rx_dropped_ring, *dropped, __ATOMIC_RELAXED);
+	counter_add_shown(&qp->counters[CLIENT_RX_DROP_RING], &qp->drops->rx_dropped_ring, k);
 }
 
 static unsigned int take_deliveries(struct worker *w, const struct worker *source,

@@ -35,23 +35,17 @@ static uint32_t rx_room(struct worker *w, struct qp *qp, uint32_t wanted)
 	return room < wanted ? room : wanted;
 }
 
-static void count_drop(uint64_t *shown, uint64_t *counter, uint32_t n)
-{
-	counter_add(counter, n);
-	__atomic_store_n(shown, *counter, __ATOMIC_RELAXED);
-}
-
 uint32_t deliver_grantable(struct worker *w, const struct worker *source, struct qp *qp, uint32_t n)
 {
 	uint32_t room = rx_room(w, qp, n);
 	uint32_t share = admission_limit(w, source, qp->state, room);
 
 	if (room < n)
-		count_drop(&qp->drops->rx_dropped_ring, &qp->counters[CLIENT_RX_DROP_RING],
-		           n - room);
+		counter_add_shown(&qp->counters[CLIENT_RX_DROP_RING], &qp->drops->rx_dropped_ring,
+		                  n - room);
 	if (share < room)
-		count_drop(&qp->drops->rx_dropped_held, &qp->counters[CLIENT_RX_DROP_HELD],
-		           room - share);
+		counter_add_shown(&qp->counters[CLIENT_RX_DROP_HELD], &qp->drops->rx_dropped_held,
+		                  room - share);
 	if (share < n)
 		qp->bulk = false; /* it had better be awake */
 	return share;

@@ -127,12 +127,20 @@ struct qp {
 	/* control thread only */
 	struct session *session;
 	struct ixy_geometry geometry;
-	uint32_t *shown_state; /* in the down lane: enum ixy_qp_state */
 	void *down_map;
 	const void *up_map;
 	int down_fd, up_fd;
 	int wake_fd;     /* our end of the wake socket; the waker sends */
 	int doorbell_fd; /* the doorbell, an eventfd; watched, never read */
 };
+
+/* qp_show_state - tells the client, which may look at any time: enum ixy_qp_state; control */
+static inline void qp_show_state(struct qp *qp, uint32_t state)
+{
+	struct ixy_down_state *shown = (void *)((char *)qp->down_map + qp->geometry.state_offset);
+
+	__atomic_store_n(&qp->down->state, state, __ATOMIC_RELEASE);
+	__atomic_store_n(&shown->state, state, __ATOMIC_RELEASE);
+}
 
 #endif

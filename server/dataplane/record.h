@@ -434,35 +434,21 @@ static inline void record_lend(struct record *r, unsigned int reader, uint32_t b
 }
 
 /*
- * record_begin_loans - WORKER, or a device of this worker, the sole holder of each of @descs, becomes
- * one of the holders of a loan, and has to leave it
+ * record_begin_loans - WORKER, or a device of this worker, was the sole holder of each of @descs
+ *
+ * @places: how many holders each loan has from now on, not 0, where that is known: WORKER is none of them
+ * any more, and a device that is stays without another word. NULL: the one that it had, which stays as one
+ * of the holders and has to leave the loan.
  */
 static inline void record_begin_loans(struct record *r, const struct ixy_desc *descs,
-                                      unsigned int n)
-{
-	const uint16_t one = (uint16_t)(r->worker << 8 | 1);
-	uint16_t *holders = r->holder, *lent = r->lent;
-
-	for (unsigned int i = 0; i < n; i++) {
-		__atomic_store_n(&lent[descs[i].buf], one, __ATOMIC_RELAXED);
-		__atomic_store_n(&holders[descs[i].buf], HOLDER_LENT, __ATOMIC_RELAXED);
-	}
-}
-
-/*
- * record_begin_loans_of - the same, where it is known how many holders each loan has: @places, not 0
- *
- * WORKER is none of them any more; a device that is stays without another word.
- */
-static inline void record_begin_loans_of(struct record *r, const struct ixy_desc *descs,
-                                         const uint8_t *places, unsigned int n)
+                                      const uint8_t *places, unsigned int n)
 {
 	const unsigned int lender = r->worker << 8;
 	uint16_t *holders = r->holder, *lent = r->lent;
 
 	for (unsigned int i = 0; i < n; i++) {
-		__atomic_store_n(&lent[descs[i].buf], (uint16_t)(lender | places[i]),
-		                 __ATOMIC_RELAXED);
+		__atomic_store_n(&lent[descs[i].buf],
+		                 (uint16_t)(lender | (places ? places[i] : 1u)), __ATOMIC_RELAXED);
 		__atomic_store_n(&holders[descs[i].buf], HOLDER_LENT, __ATOMIC_RELAXED);
 	}
 }

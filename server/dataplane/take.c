@@ -78,8 +78,7 @@ static void drop(struct worker *w, struct qp *qp, const struct qp *owner,
 	/* the counters of another worker's queue are that worker's */
 	if (queue->worker == w->index)
 		counter_add(&queue->counters[reason], 1);
-	counter_add(&qp->counters[CLIENT_TX_DROPPED], 1);
-	__atomic_store_n(&qp->drops->tx_dropped, qp->counters[CLIENT_TX_DROPPED], __ATOMIC_RELAXED);
+	counter_add_shown(&qp->counters[CLIENT_TX_DROPPED], &qp->drops->tx_dropped, 1);
 }
 
 /* One frame of a run. Returns whether it is to be sent; otherwise it was dropped. */

@@ -138,7 +138,7 @@ static unsigned int lend_here(struct worker *w, const struct port_table *table, 
 	}
 	for (unsigned int i = 0; i < most; i++)
 		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
-	record_begin_loans_of(&w->record, descs, places, most);
+	record_begin_loans(&w->record, descs, places, most);
 	note_delivered(w, descs, most);
 	for (unsigned int i = 0; i < num; i++)
 		if (room[i])
@@ -158,7 +158,7 @@ static void lend_to_monitors(struct worker *w, struct port_queue *queue,
                              const struct port_table *table, const struct ixy_desc *descs,
                              unsigned int n)
 {
-	record_begin_loans(&w->record, descs, n);
+	record_begin_loans(&w->record, descs, NULL, n);
 	note_delivered(w, descs, n);
 	for (unsigned int k = 0, i = first_monitor(w, table); k < table->num_monitors; k++) {
 		struct qp *qp = table->monitors[i];
@@ -212,7 +212,7 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 		of[num++] = i;
 	}
 	counter_add(&queue->counters[PORT_RX_COPIES], num);
-	record_begin_loans(&w->record, copies, num);
+	record_begin_loans(&w->record, copies, NULL, num);
 	note_delivered(w, copies, num);
 	for (unsigned int m = 0, i = first_monitor(w, table); m < table->num_monitors; m++) {
 		struct qp *qp = table->monitors[i];

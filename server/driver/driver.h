@@ -251,6 +251,13 @@ static inline void counter_add(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+/* counter_add_shown - the same for one that a client sees as well, at @shown in its lane */
+static inline void counter_add_shown(uint64_t *counter, uint64_t *shown, uint64_t n)
+{
+	counter_add(counter, n);
+	__atomic_store_n(shown, *counter, __ATOMIC_RELAXED);
+}
+
 static inline unsigned char *pool_buf(const struct pool_view *pool, uint32_t buf)
 {
 	return pool->base + ((size_t)buf << pool->buf_shift);

@@ -57,7 +57,6 @@ static inline void server_rig_guard(struct server_rig *rig, struct session *s)
 		qp->down_map = down;
 		qp->up_map = up;
 		qp->down = (void *)(down + g->down_index_offset);
-		qp->shown_state = (void *)(down + g->state_offset);
 		qp->drops = (void *)(down + g->counters_offset);
 		qp->rx_ring = (void *)(down + g->rx_offset);
 		qp->grant_ring = (void *)(down + g->grant_offset);
