@@ -170,8 +170,7 @@ static unsigned int grant(struct worker *w, struct qp *qp, uint32_t head)
 
 void collect_look(struct qp *qp)
 {
-	const uint32_t head = qp->state->tx_head, mask = qp->tx_slots - 1;
-	const uint32_t per_line = IXY_CACHE_LINE / sizeof(struct ixy_desc);
+	const uint32_t head = qp->state->tx_head;
 	uint32_t n;
 
 	qp->seen = up_read(qp->up);
@@ -180,8 +179,7 @@ void collect_look(struct qp *qp)
 	n = qp->seen.tx_tail - head;
 	if (n > BURST)
 		n = BURST;
-	for (uint32_t i = 0; i < n; i += per_line)
-		__builtin_prefetch(&qp->tx_ring[(head + i) & mask]);
+	descs_fetch(qp->tx_ring, qp->tx_slots, head, n);
 }
 
 unsigned int collect(struct worker *w, struct qp *qp, const struct tables *tables)

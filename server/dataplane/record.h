@@ -153,13 +153,31 @@ static inline void record_move(struct record *r, uint32_t buf, uint16_t to)
 }
 
 /*
+ * holder_is - has @buf the holder @who? @holders is the record's holder[], in a register of a caller's loop
+ *
+ * What record_holder() == @who says as well. But a compiler keeps an atomic load apart from the
+ * comparison, and makes three instructions of it, in loops that have six.
+ */
+static inline bool holder_is(const uint16_t *holders, uint32_t buf, uint16_t who)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+	bool same;
+
+	__asm__ __volatile__("cmpw %2, %1" : "=@cce"(same) : "m"(holders[buf]), "ri"(who));
+	return same;
+#else
+	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == who;
+#endif
+}
+
+/*
  * record_move_from - record_move, if @from is the sole holder of @buf, which has to exist
  *
  * @holders is the record's holder[], in a register of the caller's loop.
  */
 static inline bool record_move_from(uint16_t *holders, uint32_t buf, uint16_t from, uint16_t to)
 {
-	if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) != from)
+	if (!holder_is(holders, buf, from))
 		return false;
 	__atomic_store_n(&holders[buf], to, __ATOMIC_RELAXED);
 	return true;
@@ -227,28 +245,38 @@ static inline void record_device_done(struct record *r, uint32_t buf)
 	record_leave(r, buf);
 }
 
+/* Frees @buf onto @top, if it has a sole holder and is one of @num_own from @first on, or @all are ours. */
+static inline bool free_sole(uint16_t *holders, uint32_t buf, uint32_t first, uint32_t num_own,
+                             bool all, uint32_t *top)
+{
+	if (holder_is(holders, buf, HOLDER_LENT) || (!all && buf - first >= num_own))
+		return false;
+	__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
+	*top = buf;
+	return true;
+}
+
 /* record_free_sole, where @all says that there is no other worker's part */
 static inline __attribute__((always_inline)) unsigned int
 record_free_sole_of(struct record *r, const struct ixy_desc *descs, unsigned int n, bool all)
 {
-	const struct ixy_desc *desc = descs, *end = descs + n;
 	uint32_t *top = r->free_stack + r->num_free;
 	const uint32_t first = r->first, num_own = r->num_own;
 	uint16_t *holders = r->holder;
+	unsigned int i = 0;
 
-	UNROLLED
-	for (; desc != end; desc++) {
-		const uint32_t buf = desc->buf;
-
-		if (__atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT ||
-		    (!all && buf - first >= num_own))
+	for (; i + 4 <= n; i += 4, descs += 4, top += 4)
+		if (!free_sole(holders, descs[0].buf, first, num_own, all, &top[0]) ||
+		    !free_sole(holders, descs[1].buf, first, num_own, all, &top[1]) ||
+		    !free_sole(holders, descs[2].buf, first, num_own, all, &top[2]) ||
+		    !free_sole(holders, descs[3].buf, first, num_own, all, &top[3]))
 			break;
-		__atomic_store_n(&holders[buf], HOLDER_FREE, __ATOMIC_RELAXED);
-		*top++ = buf;
-	}
-	n = (unsigned int)(desc - descs);
-	r->num_free += n;
-	return n;
+	/* those of the last four that were freed are freed once more: the same is written to the same places */
+	for (; i < n && free_sole(holders, descs->buf, first, num_own, all, top);
+	     i++, descs++, top++)
+		;
+	r->num_free += i;
+	return i;
 }
 
 /*
@@ -269,11 +297,6 @@ static inline void record_put_all(struct record *r, const struct ixy_desc *descs
 		record_put(r, descs[i].buf);
 }
 
-static inline bool holder_is_lent(const uint16_t *holders, uint32_t buf)
-{
-	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == HOLDER_LENT;
-}
-
 /*
  * record_device_done_ids - record_device_done for each of these buffers
  *
@@ -288,8 +311,8 @@ static inline void record_device_done_ids(struct record *r, const uint32_t *bufs
 	for (; bufs != end; bufs += 4, top += 4) {
 		const uint32_t a = bufs[0], b = bufs[1], c = bufs[2], d = bufs[3];
 
-		if (holder_is_lent(holders, a) || holder_is_lent(holders, b) ||
-		    holder_is_lent(holders, c) || holder_is_lent(holders, d))
+		if (holder_is(holders, a, HOLDER_LENT) || holder_is(holders, b, HOLDER_LENT) ||
+		    holder_is(holders, c, HOLDER_LENT) || holder_is(holders, d, HOLDER_LENT))
 			break;
 		__atomic_store_n(&holders[a], HOLDER_FREE, __ATOMIC_RELAXED);
 		__atomic_store_n(&holders[b], HOLDER_FREE, __ATOMIC_RELAXED);
@@ -357,11 +380,21 @@ static inline unsigned int record_move_all_from(struct record *r, const struct i
                                                 unsigned int n, uint16_t from, uint16_t to)
 {
 	uint16_t *holders = r->holder;
-	unsigned int i;
+	unsigned int i = 0;
 
-	UNROLLED
-	for (i = 0; i < n; i++)
-		if (!record_move_from(holders, descs[i].buf, from, to))
+	/* one after the other, since one of them may stand there twice; but counted by fours */
+	for (; i + 4 <= n; i += 4, descs += 4) {
+		if (!record_move_from(holders, descs[0].buf, from, to))
+			return i;
+		if (!record_move_from(holders, descs[1].buf, from, to))
+			return i + 1;
+		if (!record_move_from(holders, descs[2].buf, from, to))
+			return i + 2;
+		if (!record_move_from(holders, descs[3].buf, from, to))
+			return i + 3;
+	}
+	for (; i < n; i++, descs++)
+		if (!record_move_from(holders, descs->buf, from, to))
 			break;
 	return i;
 }

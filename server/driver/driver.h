@@ -224,7 +224,10 @@ static inline desc_words desc_words_of(uint32_t offset, uint32_t len, uint16_t p
 /* desc_write - *@desc is @words with buffer @buf */
 static inline void desc_write(struct ixy_desc *desc, desc_words words, uint32_t buf)
 {
-	*(desc_words *)(void *)desc = words | (desc_words){buf, 0};
+	/* of 32 bits, for which one instruction clears the rest of the register */
+	typedef uint32_t quarters __attribute__((vector_size(16)));
+
+	*(desc_words *)(void *)desc = words | (desc_words)(quarters){buf, 0, 0, 0};
 }
 
 /*
