@@ -67,7 +67,9 @@ static unsigned int collect_active(struct worker *w, const struct tables *tables
 	for (unsigned int i = 0; i < n; i++) {
 		struct qp *qp = w->polled[at];
 
-		if (!qp->stopped)
+		if (qp->left_alone)
+			qp->left_alone = false;
+		else if (!qp->stopped)
 			work += collect(w, qp, tables);
 		*some_quiet |= active_is_quiet(qp);
 		if (++at == n)
@@ -158,7 +160,9 @@ void active_look(struct worker *w)
 	if (w->num_active > ACTIVE_LOOK)
 		return;
 	for (unsigned int i = 0; i < w->num_active; i++)
-		if (!w->polled[i]->stopped)
+		if (w->now_ns < w->polled[i]->busy_until_ns)
+			w->polled[i]->left_alone = true;
+		else if (!w->polled[i]->stopped)
 			collect_look(w->polled[i]);
 }
 

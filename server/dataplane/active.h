@@ -10,6 +10,9 @@
  * microsecond for each quiet client that there is, and it is active from then on. It is active as well as soon
  * as something is delivered to it. A round without work looks at more of them; and all are looked at before
  * the worker sleeps, and when the tables are new. A doorbell says whose it is.
+ *
+ * An active pair is left alone for two microseconds after its rx ring was full (deliver.c), and looked at once at
+ * least before it is left alone again.
  */
 #ifndef DATAPLANE_ACTIVE_H
 #define DATAPLANE_ACTIVE_H

@@ -5,9 +5,16 @@
 #include "server/dataplane/worker.h"
 
 /*
+ * deliver_place - where the next @n frames of a port can be received to, so that nobody has to copy their
+ * descriptors: free slots of the one ring that all of them go to, if there is such; otherwise NULL
+ */
+struct ixy_desc *deliver_place(struct worker *w, const struct port_table *table, unsigned int n);
+
+/*
  * deliver_burst - gives @n (<= BURST) frames received from @queue to those who take them
  *
- * The buffers are HOLDER_WORKER's before, and belong to clients or are free afterwards.
+ * The buffers are HOLDER_WORKER's before, and belong to clients or are free afterwards. @descs are the
+ * worker's own, or where deliver_place() said.
  */
 void deliver_burst(struct worker *w, struct port_queue *queue, const struct port_table *table,
                    struct ixy_desc *descs, unsigned int n);

@@ -101,16 +101,18 @@ struct qp {
 	const uint32_t *free_ring;
 	uint32_t rx_slots, tx_slots, grant_slots, free_slots;
 
-	bool joined;           /* worker: its minimum is counted in reserved_bufs */
-	bool stopped;          /* worker: broke a rule; neither polled nor delivered to any more */
-	bool dirty;            /* worker: on the wake list */
-	bool looked;           /* worker: `seen` is of this round (collect_look) */
-	struct up_seen seen;   /* worker: not checked */
-	uint32_t quiet;        /* worker: rounds in a row that found nothing here (active.h) */
-	unsigned int at;       /* worker: its place in the worker's table while it is quiet */
-	uint32_t events;       /* worker: IXY_WAKE_* that became true since the last look */
-	uint64_t last_wake_ns; /* worker */
-	uint64_t woken_at;     /* worker: frames delivered until then */
+	bool joined;            /* worker: its minimum is counted in reserved_bufs */
+	bool stopped;           /* worker: broke a rule; neither polled nor delivered to any more */
+	bool dirty;             /* worker: on the wake list */
+	bool looked;            /* worker: `seen` is of this round (collect_look) */
+	bool left_alone;        /* worker: not looked at in this round (active.h) */
+	struct up_seen seen;    /* worker: not checked */
+	uint32_t quiet;         /* worker: rounds in a row that found nothing here (active.h) */
+	unsigned int at;        /* worker: its place in the worker's table while it is quiet */
+	uint32_t events;        /* worker: IXY_WAKE_* that became true since the last look */
+	uint64_t busy_until_ns; /* worker: it has enough to do until then (deliver.c) */
+	uint64_t last_wake_ns;  /* worker */
+	uint64_t woken_at;      /* worker: frames delivered until then */
 	bool bulk; /* worker: so many came before the last wake-up that it pays to wait */
 	uint32_t wakes_asked; /* worker: how often it asked the waker thread to wake the client */
 	uint32_t wakes_done;  /* waker: how often it did; atomic */

@@ -160,7 +160,7 @@ static unsigned int wait_for_room(struct worker *w, struct port_queue *queue,
 static unsigned int poll_port(struct worker *w, struct port_queue *queue,
                               const struct port_table *table)
 {
-	struct ixy_desc descs[BURST];
+	struct ixy_desc elsewhere[BURST], *descs;
 	unsigned int n = BURST;
 
 	if (queue->failed)
@@ -171,8 +171,12 @@ static unsigned int poll_port(struct worker *w, struct port_queue *queue,
 			return 0;
 		n = wait_for_room(w, queue, table);
 	}
-	if (n)
-		n = queue->port->driver->rx_burst(queue, descs, n, w->now_ns);
+	if (n == 0)
+		return 0;
+	descs = deliver_place(w, table, n);
+	if (!descs)
+		descs = elsewhere;
+	n = queue->port->driver->rx_burst(queue, descs, n, w->now_ns);
 	if (n)
 		deliver_burst(w, queue, table, descs, n);
 	return n;

@@ -25,7 +25,9 @@
 #include "shm/lane.h"
 #include "tests/unit/test.h"
 
-#define RIG_BUFS    1024u
+#ifndef RIG_BUFS
+#define RIG_BUFS 1024u /* a test that needs more says so before it includes this */
+#endif
 #define RIG_PORTS   2
 #define RIG_QPS     8
 #define RIG_WORKERS 4 /* at most */
@@ -50,6 +52,7 @@ struct rig {
 	struct ixy_worker_word words[RIG_WORKERS];
 	unsigned int num_clients;
 	struct rig_client *clients[RIG_QPS];
+	uint32_t slots; /* of the rings of whoever attaches */
 
 	/* what the ports were given, and how much room they say they have */
 	unsigned int num_sent, room;
@@ -134,6 +137,7 @@ static inline void rig_open_workers(struct rig *rig, unsigned int num_workers)
 	memset(rig, 0, sizeof(*rig));
 	rig->num_workers = num_workers;
 	rig->room = 1024;
+	rig->slots = 64;
 	rig->pool = (struct pool_view){.base = aligned_alloc(4096, RIG_BUFS * 2048u),
 	                               .bytes = RIG_BUFS * 2048u,
 	                               .page_bytes = 4096,
@@ -227,7 +231,7 @@ static inline void rig_bind(struct rig *rig, struct rig_client *c, const struct 
 	                            .regions = {rig->pool.base}};
 }
 
-/* A client of worker @worker with rings of 64; @min guaranteed, at most 256 buffers, @alloc kept ready. */
+/* A client of worker @worker with rings of rig->slots; @min guaranteed, at most 256 buffers, @alloc kept ready. */
 static inline struct rig_client *rig_attach_to(struct rig *rig, unsigned int worker, uint32_t flags,
                                                uint32_t min, uint32_t alloc)
 {
@@ -236,7 +240,7 @@ static inline struct rig_client *rig_attach_to(struct rig *rig, unsigned int wor
 	struct ixy_geometry g;
 	struct qp_state *st;
 
-	if (!c || lane_layout(&g, 64, alloc ? 64 : 0, 64, 256, 0))
+	if (!c || lane_layout(&g, rig->slots, alloc ? 64 : 0, rig->slots, 256, 0))
 		abort();
 	c->down = aligned_alloc(4096, g.down_bytes);
 	c->up = aligned_alloc(4096, g.up_bytes);

@@ -2,6 +2,7 @@
 #include "server/dataplane/active.h"
 
 #include "server/dataplane/wake.h"
+#define RIG_BUFS 2048u /* a full ring of 1,024, and a few besides */
 #include "tests/unit/rig.h"
 
 static struct rig rig;
@@ -151,6 +152,73 @@ static void look_before_collect_is_used_once(void)
 	rig.clients[1]->server.stopped = true;
 	active_look(rig.w);
 	CHECK(!rig.clients[1]->server.looked);
+	rig_close(&rig);
+}
+
+/* A pair with rings of @slots, of which the rx ring is full; it gets all of port 0's frames. */
+static struct rig_client *open_full(uint32_t slots)
+{
+	struct rig_client *c;
+
+	rig_open(&rig);
+	rig.w->num_queues = 0;
+	rig.slots = slots;
+	c = rig_attach(&rig, 0, 1000, 8);
+	c->server.state->max_bufs = RIG_BUFS;
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	worker_round(rig.w, rig.tables); /* grants */
+	for (uint32_t left = slots; left; left -= left < BURST ? left : BURST)
+		rig_receive(&rig, 0, left < BURST ? left : BURST, 60, 1);
+	return c;
+}
+
+/* How many of 200 rounds, 100 ns apart, have looked at a pair whose ring is full all the time. */
+static unsigned int looks_at_full(uint32_t slots)
+{
+	struct rig_client *c = open_full(slots);
+	unsigned int looks = 0;
+
+	for (unsigned int i = 0; i < 200; i++) {
+		if (c->client.tx_tail == c->server.state->tx_head)
+			send_one(c);
+		rig.w->now_ns += 100;
+		active_look(rig.w);
+		rig_receive(&rig, 0, 1, 60, 1); /* no room */
+		looks += active_collect(rig.w, rig.tables) != 0;
+	}
+	CHECK(c->server.counters[CLIENT_RX_DROP_RING] >= 200);
+	rig_close(&rig);
+	return looks;
+}
+
+/* A full ring of 1,024 is work for two microseconds; one of 64 for less than a look takes. */
+static void whoever_has_much_to_do_is_left_alone_for_a_while(void)
+{
+	unsigned int looks = looks_at_full(1024);
+
+	CHECK(looks >= 200 / 22 && looks <= 200 / 20 + 1);
+	CHECK_EQ(looks_at_full(64), 200);
+}
+
+/* What it made room for, and what it sent, is noticed when the time is over, and at once before a sleep. */
+static void whoever_was_left_alone_is_looked_at_again(void)
+{
+	struct rig_client *c = open_full(1024);
+	struct ixy_desc descs[512];
+
+	rig_receive(&rig, 0, 1, 60, 1);
+	CHECK_EQ(ixy_rx_batch(&c->client, descs, 512), 512);
+	CHECK_EQ(ixy_tx_batch(&c->client, descs, 512), 512);
+	rig.room = 512;
+	CHECK_EQ(worker_round(rig.w, rig.tables), 0);
+	CHECK(active_pending(rig.w, rig.tables));
+	rig_receive(&rig, 0, 1, 60, 1); /* dropped, in spite of the room that is there now */
+	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1024);
+	rig.w->now_ns += 2000;
+	CHECK_EQ(worker_round(rig.w, rig.tables), BURST);
+	rig_receive(&rig, 0, 1, 60, 1);
+	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1025);
+	CHECK_EQ(worker_round(rig.w, rig.tables), BURST);
 	rig_close(&rig);
 }
 
@@ -378,6 +446,8 @@ int main(void)
 	RUN(whoever_sends_all_the_time_gets_as_much_as_the_others);
 	RUN(all_but_the_busy_one_become_quiet);
 	RUN(look_before_collect_is_used_once);
+	RUN(whoever_has_much_to_do_is_left_alone_for_a_while);
+	RUN(whoever_was_left_alone_is_looked_at_again);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
 	RUN(whatever_a_quiet_pair_does_is_noticed);
 	RUN(grant_index_without_grants_is_nobody_s_business);

@@ -54,6 +54,78 @@ static void deliver_full_ring_drops_and_counts(void)
 	rig_close(&rig);
 }
 
+/* -- received straight into a ring ---------------------------------------------------------------- */
+
+static struct {
+	unsigned int size;     /* of the next burst */
+	uint32_t number;       /* of the next frame */
+	unsigned int in_place; /* frames that were put where the client reads them */
+} numbered;
+
+static unsigned int numbered_rx_burst(struct port_queue *queue, struct ixy_desc *descs,
+                                      unsigned int n, uint64_t now_ns)
+{
+	const struct qp *qp = &rig.clients[0]->server;
+	uint32_t bufs[BURST];
+
+	(void)now_ns;
+	n = record_take(queue->record, HOLDER_WORKER, bufs, n < numbered.size ? n : numbered.size);
+	if (descs >= qp->rx_ring && descs + n <= qp->rx_ring + qp->rx_slots)
+		numbered.in_place += n;
+	for (unsigned int i = 0; i < n; i++)
+		desc_described(&descs[i], bufs[i], IXY_DEFAULT_HEADROOM, 60, 0, 0,
+		               numbered.number++);
+	return n;
+}
+
+static const struct driver numbered_driver = {
+	.name = "numbered",
+	.rx_burst = numbered_rx_burst,
+	.tx_room = rig_tx_room,
+	.tx_burst = rig_tx_burst,
+};
+
+/* Frames of a ring that has room come in order, each once, over its end too; and who drops, drops the last. */
+static void deliver_in_place_is_like_elsewhere(void)
+{
+	struct ixy_desc descs[64];
+	uint32_t expected = 0, missing = 0;
+
+	rig_open(&rig);
+	rig.slots = 128;
+	struct rig_client *c = rig_attach(&rig, 0, 0, 0);
+	numbered.size = numbered.number = numbered.in_place = 0;
+	rig.ports[0].driver = &numbered_driver;
+	rig.w->num_queues = 1;
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	srand(3);
+	for (unsigned int i = 0; i < 5000; i++) {
+		int n;
+
+		/* first it may not have as much as there is room for, and then there is not the room */
+		c->server.state->max_bufs = i < 2500 ? 60 : 200;
+		numbered.size = (unsigned int)rand() % BURST;
+		worker_round(rig.w, rig.tables);
+		n = ixy_rx_batch(&c->client, descs, (unsigned int)rand() % 40);
+		for (int k = 0; k < n; k++) {
+			CHECK(descs[k].meta >= expected);
+			missing += descs[k].meta - expected;
+			expected = descs[k].meta + 1;
+		}
+		CHECK_EQ(rand() % 2 ? ixy_free_batch(&c->client, descs, (unsigned int)n)
+		                    : ixy_tx_batch(&c->client, descs, (unsigned int)n),
+		         n);
+	}
+	CHECK(numbered.in_place > 10000 && numbered.in_place < numbered.number);
+	CHECK(missing > 1000);
+	CHECK(!c->server.stopped); /* it would be if it had been given what is not its own */
+	CHECK_EQ(c->server.state->rx_tail + counted(c, CLIENT_RX_DROP_RING) +
+	                 counted(c, CLIENT_RX_DROP_HELD),
+	         numbered.number);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
 /* A client that keeps everything must not lower what another one receives. */
 static void admission_hoarder_leaves_room_for_others(void)
 {
@@ -637,6 +709,7 @@ int main(void)
 	RUN(deliver_one_member_gets_everything_in_order);
 	RUN(deliver_nobody_there_counts_no_taker);
 	RUN(deliver_full_ring_drops_and_counts);
+	RUN(deliver_in_place_is_like_elsewhere);
 	RUN(admission_hoarder_leaves_room_for_others);
 	RUN(admission_return_restores_the_promise);
 	RUN(collect_forward_in_place_reaches_the_port);
