@@ -163,7 +163,11 @@ static inline bool holder_is(const uint16_t *holders, uint32_t buf, uint16_t who
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 	bool same;
 
-	__asm__ __volatile__("cmpw %2, %1" : "=@cce"(same) : "m"(holders[buf]), "ri"(who));
+	/* by base and index: of holders[buf] as an operand it would compute the address first */
+	__asm__ __volatile__("cmpw %3, (%1,%2,2)"
+	                     : "=@cce"(same)
+	                     : "r"(holders), "r"((uint64_t)buf), "ri"(who),
+	                       "m"(*(const uint16_t(*)[])holders));
 	return same;
 #else
 	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == who;

@@ -102,10 +102,10 @@ static bool take_over(struct worker *w, struct qp *qp, const struct qp *owner,
  * write. Hands them over and returns how many they are. Everything about the others is decided by
  * send_run().
  */
-static BY_ITSELF unsigned int take_plain(struct worker *w, const struct qp *qp,
-                                         const struct port_queue *queue,
-                                         const struct ixy_desc *descs, unsigned int n,
-                                         uint64_t *bytes)
+static WIDE BY_ITSELF unsigned int take_plain(struct worker *w, const struct qp *qp,
+                                              const struct port_queue *queue,
+                                              const struct ixy_desc *descs, unsigned int n,
+                                              uint64_t *bytes)
 {
 	const uint16_t own = qp->state->holder, port = descs[0].port;
 	const struct desc_limits limits = {
