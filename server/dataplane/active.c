@@ -159,11 +159,16 @@ void active_look(struct worker *w)
 {
 	if (w->num_active > ACTIVE_LOOK)
 		return;
-	for (unsigned int i = 0; i < w->num_active; i++)
-		if (w->now_ns < w->polled[i]->busy_until_ns)
-			w->polled[i]->left_alone = true;
-		else if (!w->polled[i]->stopped)
-			collect_look(w->polled[i]);
+	for (unsigned int i = 0; i < w->num_active; i++) {
+		struct qp *qp = w->polled[i];
+
+		/* what was seen of its frames, and not taken yet, is taken first */
+		if (w->now_ns < qp->busy_until_ns &&
+		    qp->state->tx_tail - qp->state->tx_head < qp->tx_slots / 2)
+			qp->left_alone = true;
+		else if (!qp->stopped)
+			collect_look(qp);
+	}
 }
 
 unsigned int active_collect(struct worker *w, const struct tables *tables)

@@ -11,8 +11,9 @@
  * as something is delivered to it. A round without work looks at more of them; and all are looked at before
  * the worker sleeps, and when the tables are new. A doorbell says whose it is.
  *
- * An active pair is left alone for two microseconds after its rx ring was full (deliver.c), and looked at once at
- * least before it is left alone again.
+ * An active pair is left alone for two microseconds when its rx ring is full to fifteen sixteenths and it reads
+ * (deliver.c), unless more than a burst was seen in its tx ring; where more than ACTIVE_LOOK are active, nobody is.
+ * It is looked at once at least before it is left alone again.
  */
 #ifndef DATAPLANE_ACTIVE_H
 #define DATAPLANE_ACTIVE_H

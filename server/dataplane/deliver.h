@@ -30,7 +30,8 @@ uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *
 
 /*
  * deliver_grantable - how many of @n buffers of @source's part one of this worker's pairs can be given
- * now: its ring has room for them, and its share allows them. Counts those that it cannot.
+ * now: its ring has room for them, and its share allows them. Counts those that it cannot. What a pair of
+ * this worker's own ports has read in the last two microseconds may count as unread (deliver.c).
  */
 uint32_t deliver_grantable(struct worker *w, const struct worker *source, struct qp *qp,
                            uint32_t n);

@@ -76,7 +76,7 @@ static inline void descs_put(struct ixy_desc *ring, uint32_t slots, uint32_t at,
 }
 
 /*
- * descs_ask - asks for the lines of the next @n descriptors, for a descs_put() to come; a hint
+ * descs_ask - asks for the lines of the next @n descriptors, which are about to be written; a hint
  *
  * The slots have to be free, and those of the line in which @at lies are left alone: whoever was given what
  * lies in the rest of it is about to read it.
@@ -108,12 +108,19 @@ static inline void will_read(const void *p)
 #endif
 }
 
-/* descs_fetch - asks for the lines in which the @n descriptors from index @at on lie, to be read; a hint */
+/*
+ * descs_fetch - asks for the lines in which the @n descriptors from index @at on lie, to be read; a hint
+ *
+ * Where @at is not at the beginning of a line, the last line may be left out.
+ */
 static inline void descs_fetch(const struct ixy_desc *ring, uint32_t slots, uint32_t at, uint32_t n)
 {
 	const uint32_t per_line = IXY_CACHE_LINE / sizeof(*ring);
-	const uint32_t begin = at & (slots - 1), run = slots - begin < n ? slots - begin : n;
+	const uint32_t begin = at & (slots - 1);
+	uint32_t run;
 
+	n = n < slots ? n : slots; /* a client may claim more */
+	run = slots - begin < n ? slots - begin : n;
 	for (const struct ixy_desc *p = ring + begin; p < ring + begin + run; p += per_line)
 		will_read(p);
 	for (const struct ixy_desc *p = ring; p < ring + n - run; p += per_line)

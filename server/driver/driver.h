@@ -135,6 +135,8 @@ struct driver {
 	/*
 	 * rx_burst - up to @n (<= BURST) received frames; fills all fields of each descriptor
 	 *
+	 * @descs may be slots that a client can read (deliver_place): nothing else is written there,
+	 * and nothing behind the last one.
 	 * The buffers are HOLDER_WORKER's afterwards. A device queue that gives a buffer away takes
 	 * another for its ring first; when the pool is empty it reuses the buffer at once and
 	 * counts RX_NO_BUFFER. @now_ns is CLOCK_MONOTONIC of this round. Counts RX_NO_BUFFER,
@@ -209,7 +211,7 @@ const struct driver *driver_at(unsigned int index);
 
 /*
  * A descriptor, to be put together in registers and written at once: pieces written one by one cannot be
- * forwarded to the 16-byte load that copies them to a ring.
+ * forwarded to the 16-byte load that copies them to a ring, where they are not received into one.
  */
 typedef uint64_t desc_words __attribute__((vector_size(16), aligned(4)));
 

@@ -163,7 +163,7 @@ static struct rig_client *open_full(uint32_t slots)
 	rig_open(&rig);
 	rig.w->num_queues = 0;
 	rig.slots = slots;
-	c = rig_attach(&rig, 0, 1000, 8);
+	c = rig_attach(&rig, 0, 1800, 8);
 	c->server.state->max_bufs = RIG_BUFS;
 	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
 	worker_round(rig.w, rig.tables); /* grants */
@@ -172,18 +172,28 @@ static struct rig_client *open_full(uint32_t slots)
 	return c;
 }
 
-/* How many of 200 rounds, 100 ns apart, have looked at a pair whose ring is full all the time. */
-static unsigned int looks_at_full(uint32_t slots)
+/* @c reads @n frames, and frees them. */
+static void read_and_free(struct rig_client *c, unsigned int n)
+{
+	struct ixy_desc descs[BURST];
+
+	CHECK_EQ(ixy_rx_batch(&c->client, descs, n), n);
+	CHECK_EQ(ixy_free_batch(&c->client, descs, n), n);
+}
+
+/* How many of 200 rounds, 100 ns apart, have looked at a pair whose ring is full, and which reads @reads. */
+static unsigned int looks_at_full(uint32_t slots, unsigned int reads)
 {
 	struct rig_client *c = open_full(slots);
 	unsigned int looks = 0;
 
 	for (unsigned int i = 0; i < 200; i++) {
+		read_and_free(c, reads);
 		if (c->client.tx_tail == c->server.state->tx_head)
 			send_one(c);
 		rig.w->now_ns += 100;
 		active_look(rig.w);
-		rig_receive(&rig, 0, 1, 60, 1); /* no room */
+		rig_receive(&rig, 0, BURST, 60, 1);
 		looks += active_collect(rig.w, rig.tables) != 0;
 	}
 	CHECK(c->server.counters[CLIENT_RX_DROP_RING] >= 200);
@@ -194,10 +204,12 @@ static unsigned int looks_at_full(uint32_t slots)
 /* A full ring of 1,024 is work for two microseconds; one of 64 for less than a look takes. */
 static void whoever_has_much_to_do_is_left_alone_for_a_while(void)
 {
-	unsigned int looks = looks_at_full(1024);
+	unsigned int looks = looks_at_full(1024, 2);
 
 	CHECK(looks >= 200 / 22 && looks <= 200 / 20 + 1);
-	CHECK_EQ(looks_at_full(64), 200);
+	CHECK_EQ(looks_at_full(64, 4), 200);
+	/* who does not read has other things to do */
+	CHECK_EQ(looks_at_full(1024, 0), 200);
 }
 
 /* What it made room for, and what it sent, is noticed when the time is over, and at once before a sleep. */
@@ -206,19 +218,55 @@ static void whoever_was_left_alone_is_looked_at_again(void)
 	struct rig_client *c = open_full(1024);
 	struct ixy_desc descs[512];
 
-	rig_receive(&rig, 0, 1, 60, 1);
+	read_and_free(c, 1);
+	worker_round(rig.w, rig.tables);
+	rig_receive(&rig, 0, BURST, 60, 1);
+	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1025);
 	CHECK_EQ(ixy_rx_batch(&c->client, descs, 512), 512);
 	CHECK_EQ(ixy_tx_batch(&c->client, descs, 512), 512);
 	rig.room = 512;
 	CHECK_EQ(worker_round(rig.w, rig.tables), 0);
 	CHECK(active_pending(rig.w, rig.tables));
 	rig_receive(&rig, 0, 1, 60, 1); /* dropped, in spite of the room that is there now */
-	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1024);
+	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1025);
 	rig.w->now_ns += 2000;
 	CHECK_EQ(worker_round(rig.w, rig.tables), BURST);
 	rig_receive(&rig, 0, 1, 60, 1);
-	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1025);
+	CHECK_EQ(c->server.counters[CLIENT_RX_PACKETS], 1026);
 	CHECK_EQ(worker_round(rig.w, rig.tables), BURST);
+	rig_close(&rig);
+}
+
+/* One that reads and sends much: as long as half of its tx ring is waiting, it is looked at in each round. */
+static void whoever_sends_much_is_not_left_alone(void)
+{
+	enum { MANY = 600 };
+	struct rig_client *c = open_full(1024);
+	struct ixy_desc descs[MANY];
+	unsigned int n = 0;
+
+	memset(descs, 0, sizeof(descs));
+	rig.room = MANY;
+	for (unsigned int i = 0; n < MANY && i < MANY; i++) {
+		int got = ixy_alloc_batch(&c->client, &descs[n], MANY - n);
+
+		CHECK(got >= 0);
+		n += (unsigned int)got;
+		worker_round(rig.w, rig.tables);
+	}
+	read_and_free(c, 1);
+	worker_round(rig.w, rig.tables);
+	rig_receive(&rig, 0, BURST, 60, 1);
+	for (unsigned int i = 0; i < MANY; i++)
+		descs[i].len = 60;
+	CHECK_EQ(ixy_tx_batch(&c->client, descs, MANY), MANY);
+	CHECK_EQ(worker_round(rig.w, rig.tables), 0);
+	rig.w->now_ns += 2000;
+	read_and_free(c, 1);
+	CHECK_EQ(worker_round(rig.w, rig.tables), BURST + 1);
+	rig_receive(&rig, 0, BURST, 60, 1);
+	CHECK_EQ(worker_round(rig.w, rig.tables), BURST); /* 536 waited */
+	CHECK_EQ(worker_round(rig.w, rig.tables), 0);     /* 472 do */
 	rig_close(&rig);
 }
 
@@ -448,6 +496,7 @@ int main(void)
 	RUN(look_before_collect_is_used_once);
 	RUN(whoever_has_much_to_do_is_left_alone_for_a_while);
 	RUN(whoever_was_left_alone_is_looked_at_again);
+	RUN(whoever_sends_much_is_not_left_alone);
 	RUN(quiet_pair_is_noticed_beside_a_busy_one);
 	RUN(whatever_a_quiet_pair_does_is_noticed);
 	RUN(grant_index_without_grants_is_nobody_s_business);

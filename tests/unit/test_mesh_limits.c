@@ -328,6 +328,31 @@ static void room_for_a_file_counts_what_its_monitors_get(void)
 	end_with_a_full_pool();
 }
 
+/* Its worker does not drop, by an older look at a full ring, what was received because there is room now. */
+static void file_for_a_full_member_of_another_worker_is_not_dropped(void)
+{
+	struct ixy_desc descs[2];
+	unsigned int n;
+
+	rig_open_workers(&rig, 2);
+	struct rig_client *c = rig_attach_to(&rig, 1, 0, 64, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){c, NULL}, NULL);
+	for (unsigned int i = 0; i < 1000; i++) {
+		c->server.busy_until_ns = UINT64_MAX; /* as after each look that found it full */
+		n = room_at(0);
+		if (n)
+			rig_receive(&rig, 0, n, 60, 1);
+		rig_settle(&rig);
+		n = (unsigned int)ixy_rx_batch(&c->client, descs, 2);
+		ixy_free_batch(&c->client, descs, n);
+		rig_collect(&rig, c);
+		rig_settle(&rig);
+	}
+	CHECK(c->server.counters[CLIENT_RX_PACKETS] > 1900);
+	CHECK_EQ(c->server.counters[CLIENT_RX_DROP_RING], 0);
+	rig_close(&rig);
+}
+
 /* The client read, and was given more, between the two looks at its ring: that is no room for all. */
 static void room_for_a_file_is_none_when_the_ring_cannot_be_read(void)
 {
@@ -800,6 +825,7 @@ int main(void)
 	RUN(frames_kept_from_a_full_monitor_are_counted_when_it_has_read);
 	RUN(monitor_of_another_worker_that_writes_nonsense_is_found_out);
 	RUN(room_for_a_file_counts_what_its_monitors_get);
+	RUN(file_for_a_full_member_of_another_worker_is_not_dropped);
 	RUN(room_for_a_file_is_none_when_the_ring_cannot_be_read);
 	RUN(room_for_a_file_respects_the_members_share);
 	RUN(promise_holds_in_a_part_from_which_nothing_was_taken);

@@ -156,7 +156,7 @@ static void memfd_is_made_whatever_interrupts(void)
 	CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
 	CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
 	while (interruptions < 100) {
-		int fd = memfd_make("test", 2 * HUGE_PAGE, flags);
+		int fd = memfd_make("test", flags ? 2 * HUGE_PAGE : PAGE, flags);
 
 		if (fd == -ENOSPC && flags)
 			flags = 0; /* others took what was free */
