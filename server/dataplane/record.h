@@ -167,7 +167,7 @@ static inline bool holder_is(const uint16_t *holders, uint32_t buf, uint16_t who
 	__asm__ __volatile__("cmpw %3, (%1,%2,2)"
 	                     : "=@cce"(same)
 	                     : "r"(holders), "r"((uint64_t)buf), "ri"(who),
-	                       "m"(*(const uint16_t(*)[])holders));
+	                       "m"(*(const uint16_t(*)[IXY_MAX_REGION_BUFS])holders));
 	return same;
 #else
 	return __atomic_load_n(&holders[buf], __ATOMIC_RELAXED) == who;
