@@ -60,7 +60,7 @@ extern "C" {
 #define IXY_MIN_RING_SLOTS   8
 #define IXY_MAX_RING_SLOTS   65536
 #define IXY_META_BYTES       64  /* a buffer's first cache line; a frame cannot begin before it */
-#define IXY_DEFAULT_HEADROOM 256 /* where the server places the first byte of a frame */
+#define IXY_DEFAULT_HEADROOM 256 /* where frames begin; some one cache line later */
 
 /* A buffer id: the region in the top 8 bits, the index within it in the low 24. */
 #define IXY_BUF_REGION_SHIFT 24

@@ -103,7 +103,7 @@ static void refill(const struct receiving *b, uint16_t at, uint32_t buf)
 	volatile union ixgbe_rx_desc *desc = &b->rx->ring[at];
 
 	b->rx->bufs[at] = buf;
-	desc->read.frame = dma_pool_address(b->rx->pool, buf, IXY_DEFAULT_HEADROOM);
+	desc->read.frame = dma_pool_address(b->rx->pool, buf, frame_begin(at));
 	desc->read.header = 0;
 }
 
@@ -134,8 +134,8 @@ static bool receive_one(struct receiving *b, uint16_t at, struct ixy_desc *descs
 		flags = findings(info, status);
 		if (status & IXGBE_RXD_VP)
 			flags |= note_vlan(queue, buf, desc->back.vlan);
-		desc_described(&descs[b->got], buf, IXY_DEFAULT_HEADROOM, len, queue->port->index,
-		               flags, hash);
+		desc_described(&descs[b->got], buf, frame_begin(at), len, queue->port->index, flags,
+		               hash);
 		record_move(queue->record, buf, HOLDER_WORKER);
 		refill(b, at, b->spare[b->got++]);
 	}

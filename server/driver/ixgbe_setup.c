@@ -95,8 +95,7 @@ static int stock(struct port_queue *queue, struct error *error)
 				"the server with a larger --bufs, or use a smaller desc=",
 				queue->port->config->name, queue->index, q->rx.size, slot);
 		q->rx.bufs[slot] = buf;
-		q->rx.ring[slot].read.frame =
-			dma_pool_address(q->rx.pool, buf, IXY_DEFAULT_HEADROOM);
+		q->rx.ring[slot].read.frame = dma_pool_address(q->rx.pool, buf, frame_begin(slot));
 		q->rx.ring[slot].read.header = 0;
 	}
 	return 0;
@@ -118,7 +117,7 @@ static int make_rx(struct port_queue *queue, uint16_t slots, struct error *error
 	rx->ring = rx->memory.base;
 	rx->size = slots;
 	rx->wide = ixgbe_is_wide();
-	rx->room = queue->pool->buf_bytes - IXY_DEFAULT_HEADROOM;
+	rx->room = frame_room(queue->pool);
 	rx->pool = d->access->pool(d);
 	rx->tail = d->access->doorbell(d, IXGBE_RDT(queue->index));
 	rx->enable = d->access->doorbell(d, IXGBE_EIMS);
@@ -219,7 +218,7 @@ int ixgbe_begin(struct port *port, struct error *error)
 		p->queues[i].rx.event_fd = -1;
 		port->queues[i].state = &p->queues[i];
 	}
-	room = port->queues[0].pool->buf_bytes - IXY_DEFAULT_HEADROOM;
+	room = frame_room(port->queues[0].pool);
 	if (read_options(port->config, &o, error) || ixgbe_reset(d, error))
 		return -1;
 	set_address(port, &o);

@@ -58,8 +58,8 @@ static AVX2 inline void store_pairs(void *to, __m256i a, __m256i b)
  * The device writes in order, so that the last one is looked at before the others are loaded. Each is loaded
  * once: what is checked is what is used, whatever the device writes meanwhile.
  */
-static AVX2 inline bool describe(const union ixgbe_rx_desc *ring, __m128i bufs, uint32_t room,
-                                 uint16_t port, struct ixy_desc *descs)
+static AVX2 inline bool describe(const union ixgbe_rx_desc *ring, __m128i bufs, __m128i begins,
+                                 uint32_t room, uint16_t port, struct ixy_desc *descs)
 {
 	const __m128i zero = _mm_setzero_si128();
 
@@ -88,8 +88,7 @@ static AVX2 inline bool describe(const union ixgbe_rx_desc *ring, __m128i bufs, 
 	const __m128i hashed = _mm_andnot_si128(
 		_mm_cmpeq_epi32(_mm_and_si128(info, _mm_set1_epi32(IXGBE_RXD_HASH)), zero),
 		_mm_set1_epi32(IXY_DESC_HASH));
-	const __m128i where =
-		_mm_or_si128(_mm_slli_epi32(len, 16), _mm_set1_epi32(IXY_DEFAULT_HEADROOM));
+	const __m128i where = _mm_or_si128(_mm_slli_epi32(len, 16), begins);
 	const __m128i what =
 		_mm_or_si128(_mm_slli_epi32(_mm_or_si128(sums, hashed), 16), _mm_set1_epi32(port));
 	/* and back */
@@ -105,7 +104,9 @@ AVX2 unsigned int ixgbe_receive_wide(struct port_queue *queue, struct ixgbe_rx *
 {
 	union ixgbe_rx_desc *ring = (union ixgbe_rx_desc *)(uintptr_t)&rx->ring[at];
 	const struct dma_pool pool = *rx->pool;
-	const __m256i headroom = _mm256_set1_epi64x(IXY_DEFAULT_HEADROOM);
+	const int first = (int)frame_begin(at), second = (int)frame_begin(at + 1);
+	const __m128i begins = _mm_setr_epi32(first, second, first, second);
+	const __m256i headroom = _mm256_cvtepu32_epi64(begins);
 	const struct ixy_desc *begin = descs, *end = descs + n / 4 * 4;
 	uint16_t *holders = queue->record->holder;
 	uint32_t *bufs = &rx->bufs[at];
@@ -115,7 +116,7 @@ AVX2 unsigned int ixgbe_receive_wide(struct port_queue *queue, struct ixgbe_rx *
 	for (; descs != end; descs += 4, ring += 4, bufs += 4, spare += 4) {
 		const __m128i fresh = load(spare);
 
-		if (!describe(ring, load(bufs), room, port, descs))
+		if (!describe(ring, load(bufs), begins, room, port, descs))
 			break;
 		UNROLLED
 		for (unsigned int i = 0; i < 4; i++)

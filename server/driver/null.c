@@ -196,8 +196,11 @@ static unsigned int null_rx_burst(struct port_queue *queue, struct ixy_desc *des
 {
 	const struct null_port *port = queue->port->state;
 	struct null_queue *state = queue->state;
-	const desc_words words =
-		desc_words_of(IXY_DEFAULT_HEADROOM, port->frame_bytes, queue->port->index, 0, 0);
+	const uint32_t second =
+		port->frame_bytes > frame_room(queue->pool) ? frame_begin(0) : frame_begin(1);
+	const desc_words even =
+		desc_words_of(frame_begin(0), port->frame_bytes, queue->port->index, 0, 0);
+	const desc_words odd = desc_words_of(second, port->frame_bytes, queue->port->index, 0, 0);
 	unsigned int wanted = arrived(port, state, n, now_ns);
 	const uint32_t *bufs;
 
@@ -207,8 +210,12 @@ static unsigned int null_rx_burst(struct port_queue *queue, struct ixy_desc *des
 	if (n < wanted && port->gap_ns_fp)
 		counter_add(&queue->counters[PORT_RX_NO_BUFFER], wanted - n);
 	UNROLLED
-	for (unsigned int i = 0; i < n; i++)
-		desc_write(&descs[i], words, bufs[i]);
+	for (unsigned int i = 0; i < n / 2; i++) {
+		desc_write(&descs[2 * i], even, bufs[2 * i]);
+		desc_write(&descs[2 * i + 1], odd, bufs[2 * i + 1]);
+	}
+	if (n % 2)
+		desc_write(&descs[n - 1], even, bufs[n - 1]);
 	if (port->keep)
 		return n;
 	for (unsigned int i = 0; i < n && i < AHEAD; i++)

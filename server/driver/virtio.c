@@ -56,7 +56,7 @@ static void refill(struct virtio_rx *rx, unsigned int i, uint32_t slot, uint32_t
 {
 	rx->bufs[slot] = buf;
 	rx->q.desc[slot].addr =
-		dma_pool_address(rx->pool, buf, IXY_DEFAULT_HEADROOM - rx->header_bytes);
+		dma_pool_address(rx->pool, buf, frame_begin(slot) - rx->header_bytes);
 	virtq_offer(&rx->q, i, (uint16_t)slot);
 }
 
@@ -93,7 +93,7 @@ unsigned int virtio_rx_burst(struct port_queue *queue, struct ixy_desc *descs, u
 			counter_add(&queue->counters[PORT_RX_NO_BUFFER], 1);
 		} else {
 			record_move(queue->record, buf, HOLDER_WORKER);
-			desc_received(&descs[got], buf, IXY_DEFAULT_HEADROOM, len,
+			desc_received(&descs[got], buf, frame_begin(elem.id), len,
 			              queue->port->index);
 			back[i] = spare[got++];
 		}

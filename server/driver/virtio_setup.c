@@ -189,7 +189,7 @@ static int stock(struct port_queue *queue, struct error *error)
 		rx->bufs[slot] = buf;
 		rx->q.desc[slot] = (struct vring_desc){
 			.addr = dma_pool_address(rx->pool, buf,
-		                                 IXY_DEFAULT_HEADROOM - rx->header_bytes),
+		                                 frame_begin(slot) - rx->header_bytes),
 			.len = rx->header_bytes + rx->room,
 			.flags = VRING_DESC_F_WRITE,
 		};
@@ -214,7 +214,7 @@ static int make_rx(struct port_queue *queue, const struct virtio_options *o, str
 	rx->header_bytes = virtio_has(vq->device, VIRTIO_F_VERSION_1)
 	                           ? sizeof(struct virtio_net_hdr_v1)
 	                           : sizeof(struct virtio_net_hdr);
-	rx->room = queue->pool->buf_bytes - IXY_DEFAULT_HEADROOM;
+	rx->room = frame_room(queue->pool);
 	rx->pool = vq->device->transport->pool(vq->device);
 	return stock(queue, error);
 }

@@ -60,7 +60,7 @@ static void receive(struct life *l)
 	must(n <= BURST);
 	for (unsigned int i = 0; i < n; i++) {
 		must(descs[i].buf < RIG_BUFS && descs[i].len > 0);
-		must(descs[i].offset == IXY_DEFAULT_HEADROOM);
+		must(descs[i].offset == frame_begin(0) || descs[i].offset == frame_begin(1));
 		must(descs[i].offset + descs[i].len <= 2048);
 		must(l->queue->record->holder[descs[i].buf] == HOLDER_WORKER);
 		if (l->num_held < MAX_HELD)

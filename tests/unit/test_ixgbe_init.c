@@ -229,6 +229,10 @@ static void start_keeps_the_order_of_the_datasheet(void)
 		CHECK_EQ(card.regs[IXGBE_RDBAL(i) / 4],
 		         (uint32_t)rig.nic->queues[i].rx.memory.address);
 		CHECK_EQ(card.regs[IXGBE_RDBAH(i) / 4], 7);
+		const struct ixgbe_rx *rx = &rig.nic->queues[i].rx;
+		for (unsigned int slot = 0; slot < rx->size; slot++)
+			CHECK_EQ(rx->ring[slot].read.frame,
+			         dma_pool_address(&rig.dma, rx->bufs[slot], slot % 2 ? 320 : 256));
 		CHECK(find(IXGBE_TXDCTL(i), IXGBE_DCTL_ENABLE, 0) != NEVER);
 	}
 	CHECK(find(IXGBE_DMATXCTL, IXGBE_DMATXCTL_TE, 0) <

@@ -15,7 +15,8 @@
 
 #define NUM_BUFS   512u
 #define BUF_BYTES  2048u
-#define PAGE_SHIFT 14 /* eight buffers: addresses cross many pages */
+#define FRAME_ROOM (BUF_BYTES - 320) /* frame_room() */
+#define PAGE_SHIFT 14                /* eight buffers: addresses cross many pages */
 #define SLOTS      64u
 #define ROUNDS     200000
 #define CLIENT     HOLDER_QP_FIRST
@@ -80,7 +81,7 @@ static void open_side(struct side *s, bool is_wide)
 	                             .tail = &s->doorbells[0],
 	                             .enable = &s->doorbells[1],
 	                             .pool = &s->dma,
-	                             .room = BUF_BYTES - IXY_DEFAULT_HEADROOM,
+	                             .room = FRAME_ROOM,
 	                             .size = SLOTS,
 	                             .wide = is_wide,
 	                             .event_fd = -1};
@@ -122,7 +123,7 @@ static void write_back(uint32_t at)
 	                               1u << 25,      1u << 26,      1u << 27,      1u << 28,
 	                               1u << 29,      IXGBE_RXD_L4E, IXGBE_RXD_IPE, IXGBE_RXD_L4CS,
 	                               IXGBE_RXD_IPCS};
-	static const uint16_t lengths[] = {0, 1, 60, BUF_BYTES - IXY_DEFAULT_HEADROOM};
+	static const uint16_t lengths[] = {0, 1, 60, FRAME_ROOM};
 	union ixgbe_rx_desc desc = {.back = {.info = pick(3) ? pick(16) : pick(1u << 31),
 	                                     .hash = pick(1u << 31),
 	                                     .len = (uint16_t)(60 + pick(1000)),
@@ -135,7 +136,7 @@ static void write_back(uint32_t at)
 	if (pick(24) == 0)
 		desc.back.len = lengths[pick(4)];
 	if (pick(400) == 0)
-		desc.back.len = pick(2) ? BUF_BYTES - IXY_DEFAULT_HEADROOM + 1 : 0x8040;
+		desc.back.len = pick(2) ? FRAME_ROOM + 1 : 0x8040;
 	wide.rx_ring[at] = narrow.rx_ring[at] = desc;
 }
 
@@ -269,7 +270,8 @@ static void plain_burst_has_the_right_addresses(void)
 		CHECK_EQ(wide.descs[i].port, 5);
 		CHECK_EQ(wide.descs[i].flags, IXY_DESC_HASH);
 		CHECK_EQ(wide.rx_ring[i].read.frame,
-		         dma_pool_address(&wide.dma, wide.rx_bufs[i], IXY_DEFAULT_HEADROOM));
+		         dma_pool_address(&wide.dma, wide.rx_bufs[i], i % 2 ? 320 : 256));
+		CHECK_EQ(wide.descs[i].offset, i % 2 ? 320 : 256);
 		CHECK_EQ(wide.rx_ring[i].read.header, 0);
 	}
 	send(&wide, 3);
@@ -317,7 +319,7 @@ static void bad_frames_are_counted_and_their_buffers_stay(void)
 static void longer_than_a_buffer_ends_the_port(void)
 {
 	open_both();
-	say(0, IXGBE_RXD_DD | IXGBE_RXD_EOP, BUF_BYTES - IXY_DEFAULT_HEADROOM + 1);
+	say(0, IXGBE_RXD_DD | IXGBE_RXD_EOP, FRAME_ROOM + 1);
 	receive(&wide, 32);
 	CHECK_EQ(wide.got, 0);
 	CHECK(wide.port.queues[0].failed);

@@ -314,9 +314,9 @@ static inline void soft_verify(struct soft *s)
 		uint32_t buf = vq->rx.bufs[i];
 
 		CHECK(buf < r->num_bufs && r->holder[buf] == s->port->queues[0].holder);
-		CHECK_EQ(vq->rx.q.desc[i].addr,
-		         (uintptr_t)s->rig.pool.base + buf * 2048ull + 256 - vq->rx.header_bytes);
-		CHECK_EQ(vq->rx.q.desc[i].len, vq->rx.header_bytes + 2048 - 256);
+		CHECK_EQ(vq->rx.q.desc[i].addr, (uintptr_t)s->rig.pool.base + buf * 2048ull +
+		                                        frame_begin(i) - vq->rx.header_bytes);
+		CHECK_EQ(vq->rx.q.desc[i].len, vq->rx.header_bytes + 2048 - 320);
 		here++;
 	}
 	for (unsigned int i = 0; i < vq->tx.num_slots; i++)
