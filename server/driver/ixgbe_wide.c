@@ -104,6 +104,7 @@ AVX2 unsigned int ixgbe_receive_wide(struct port_queue *queue, struct ixgbe_rx *
 {
 	union ixgbe_rx_desc *ring = (union ixgbe_rx_desc *)(uintptr_t)&rx->ring[at];
 	const struct dma_pool pool = *rx->pool;
+	/* @at may be odd */
 	const int first = (int)frame_begin(at), second = (int)frame_begin(at + 1);
 	const __m128i begins = _mm_setr_epi32(first, second, first, second);
 	const __m256i headroom = _mm256_cvtepu32_epi64(begins);

@@ -19,8 +19,9 @@ struct head {
 struct null_port {
 	uint32_t frame_bytes;
 	uint32_t num_flows;
-	uint64_t gap_ns_fp; /* between two frames, ns with 16 fractional bits; 0: no pacing */
-	bool keep;          /* leave the buffer's bytes as they are */
+	uint32_t second_begin; /* of every other frame: frame_begin(1), if it has room there */
+	uint64_t gap_ns_fp;    /* between two frames, ns with 16 fractional bits; 0: no pacing */
+	bool keep;             /* leave the buffer's bytes as they are */
 	struct head *heads;
 };
 
@@ -124,6 +125,7 @@ static int null_open(struct port *port, struct error *error)
 		goto failed;
 	state->frame_bytes = (uint32_t)o.size;
 	state->num_flows = (uint32_t)o.flows;
+	state->second_begin = o.size <= frame_room(pool) ? frame_begin(1) : frame_begin(0);
 	state->keep = o.keep;
 	/* the rate is the port's; its queues share it */
 	if (o.rate)
@@ -196,11 +198,10 @@ static unsigned int null_rx_burst(struct port_queue *queue, struct ixy_desc *des
 {
 	const struct null_port *port = queue->port->state;
 	struct null_queue *state = queue->state;
-	const uint32_t second =
-		port->frame_bytes > frame_room(queue->pool) ? frame_begin(0) : frame_begin(1);
 	const desc_words even =
 		desc_words_of(frame_begin(0), port->frame_bytes, queue->port->index, 0, 0);
-	const desc_words odd = desc_words_of(second, port->frame_bytes, queue->port->index, 0, 0);
+	const desc_words odd =
+		desc_words_of(port->second_begin, port->frame_bytes, queue->port->index, 0, 0);
 	unsigned int wanted = arrived(port, state, n, now_ns);
 	const uint32_t *bufs;
 

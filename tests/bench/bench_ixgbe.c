@@ -212,7 +212,7 @@ static void open_ixgbe(struct bench *b)
 	                          .tail = &b->doorbells[0],
 	                          .enable = &b->doorbells[1],
 	                          .pool = &b->dma,
-	                          .room = BUF_BYTES - 320,
+	                          .room = BUF_BYTES - frame_begin(1),
 	                          .size = SLOTS,
 	                          .wide = !b->o.narrow && ixgbe_is_wide(),
 	                          .event_fd = -1};

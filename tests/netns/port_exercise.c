@@ -310,8 +310,7 @@ static void check_descs(struct exercise *x, const struct port_queue *queue,
 	for (unsigned int i = 0; i < n; i++) {
 		const struct ixy_desc *d = &descs[i];
 
-		x->bad_descs += d->buf >= x->pool.num_bufs ||
-		                (d->offset != frame_begin(0) && d->offset != frame_begin(1)) ||
+		x->bad_descs += d->buf >= x->pool.num_bufs || d->offset != IXY_DEFAULT_HEADROOM ||
 		                d->len == 0 || (uint32_t)d->offset + d->len > x->pool.buf_bytes ||
 		                d->port != queue->port->index || d->flags || d->meta ||
 		                x->record.holder[d->buf] != HOLDER_WORKER;

@@ -18,7 +18,12 @@ static uint64_t counted(struct soft *s, enum port_counter counter)
 
 static unsigned int receive(struct soft *s, struct ixy_desc *descs)
 {
-	return virtio_rx_burst(queue_of(s), descs, BURST, 0);
+	uint32_t begins[BURST];
+	unsigned int n = soft_rx_burst(queue_of(s), descs, begins);
+
+	for (unsigned int i = 0; i < n; i++)
+		CHECK_EQ(descs[i].offset, begins[i]);
+	return n;
 }
 
 static void give_back(struct soft *s, const struct ixy_desc *descs, unsigned int n)
@@ -144,7 +149,6 @@ static void check_received(struct soft *s, const struct ixy_desc *desc, uint32_t
 {
 	const unsigned char *data = pool_data(&s->rig.pool, desc);
 
-	CHECK(desc->offset == 256 || desc->offset == 320);
 	CHECK_EQ(desc->len, len);
 	CHECK_EQ(data[0], (unsigned char)fill);
 	CHECK_EQ(data[len - 1], (unsigned char)fill);
