@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/control/session.h"
+#include "server/dataplane/record_bulk.h"
 
 #define MIN_INTERVAL_NS 10000000u
 #define SHARE           100 /* one part in so many of the control thread's time */

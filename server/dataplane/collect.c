@@ -13,6 +13,7 @@
 #include "server/dataplane/checks.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/descs.h"
+#include "server/dataplane/record_bulk.h"
 #include "server/dataplane/take.h"
 
 #define FREE_BUDGET 256 /* buffers taken back from one client in one round */
@@ -28,20 +29,62 @@ static int64_t entries(uint32_t tail, uint32_t seen, uint32_t head, uint32_t slo
 	return tail - head;
 }
 
-/* @buf is freed through @qp, but it is another pair's of the session. 1: done, 0: later */
-static int free_passed(struct worker *w, struct qp *qp, uint32_t buf, enum violation *violation)
+/*
+ * Takes back what @qp has itself and frees in the usual way: alone, or in loans of this worker's, of bulks as
+ * far as it keeps to their order. From entry @at of its ring on, up to the first buffer of which that is not so.
+ * Returns how many of @n.
+ */
+static uint32_t free_usual(struct worker *w, struct qp *qp, uint32_t at, uint32_t n)
 {
-	struct qp *owner = take_owner(w, qp, buf);
+	const struct qp_state *st = qp->state;
+	const uint32_t mask = qp->free_slots - 1;
+	uint32_t done = 0, before;
 
+	if (!CHECKED && !(st->flags & QP_READONLY)) {
+		for (; done < n; done++)
+			record_put(&w->record, qp->free_ring[(at + done) & mask]);
+		return n;
+	}
+	do {
+		before = done;
+		if (st->flags & QP_READONLY) {
+			done += record_bulks_returned(&w->record, st->reader, qp->free_ring,
+			                              at + done, mask, n - done);
+			done += record_readers_done(&w->record, st->reader, qp->free_ring,
+			                            at + done, mask, n - done);
+		}
+		done += record_put_from(&w->record, st->holder, qp->free_ring, at + done, mask,
+		                        n - done);
+	} while (done < n && done > before);
+	return done;
+}
+
+/* Takes back @buf, whoever of the session has it. False: later, or never, and then @violation says why. */
+static bool free_other(struct worker *w, struct qp *qp, uint32_t buf, uint32_t *own,
+                       enum violation *violation)
+{
+	struct qp *owner;
+
+	if (breaks_rule(buf >= w->record.num_bufs)) {
+		*violation = VIOLATION_BUFFER;
+		return false;
+	}
+	if (qp_gives_back(qp->state, &w->record, buf)) {
+		++*own;
+		return true;
+	}
+	if (take_has_to_wait(w, qp))
+		return false;
+	owner = take_owner(w, qp, buf);
 	if (!owner) {
 		*violation = VIOLATION_HOLDER;
-		return 0;
+		return false;
 	}
 	if (owner->worker != w->index)
 		return cross_pass(w, owner, &(struct ixy_desc){.buf = buf}, true);
 	qp_gives_back(owner->state, &w->record, buf);
 	admission_return(w, owner->state, 1);
-	return 1;
+	return true;
 }
 
 static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
@@ -57,24 +100,19 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 	}
 	if (n > FREE_BUDGET)
 		n = FREE_BUDGET;
-	if (CHECKED && st->flags & QP_READONLY)
-		own = taken = record_readers_done(&w->record, st->reader, qp->free_ring,
-		                                  st->free_head, mask, n);
-	for (; taken < n; taken++) {
-		uint32_t buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
-		                               __ATOMIC_RELAXED);
+	for (;;) {
+		const uint32_t usual = free_usual(w, qp, st->free_head + taken, n - taken);
+		uint32_t buf;
 
-		if (breaks_rule(buf >= w->record.num_bufs)) {
-			violation = VIOLATION_BUFFER;
+		taken += usual;
+		own += usual;
+		if (taken == n)
 			break;
-		}
-		if (!CHECKED && !(st->flags & QP_READONLY)) {
-			record_put(&w->record, buf);
-			own++;
-		} else if (qp_gives_back(st, &w->record, buf))
-			own++;
-		else if (!free_passed(w, qp, buf, &violation))
+		buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
+		                      __ATOMIC_RELAXED);
+		if (!free_other(w, qp, buf, &own, &violation))
 			break;
+		taken++;
 	}
 	admission_return(w, st, own);
 	counter_add(&qp->counters[CLIENT_FREE_BUFS], taken);

@@ -115,7 +115,7 @@ uint64_t deliver_give(struct worker *w, const struct worker *source, struct qp *
 }
 
 void deliver_granted(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
-                     bool counted)
+                     uint32_t in_bulk, bool counted)
 {
 	struct qp_state *st = qp->state;
 	uint32_t mask = qp->rx_slots - 1, tail = st->rx_tail;
@@ -132,10 +132,10 @@ void deliver_granted(struct worker *w, struct qp *qp, const struct ixy_desc *des
 		desc->flags |= IXY_DESC_SNAPPED;
 		bytes -= descs[i].len - st->snap_len;
 	}
-	if (counted)
-		record_take_places(&w->record, st->reader, descs, n);
-	else
-		record_lend_all(&w->record, st->reader, descs, n);
+	if (!counted)
+		record_lend_all(&w->record, st->reader, descs + in_bulk, n - in_bulk);
+	else if (n > in_bulk)
+		record_take_places(&w->record, st->reader, descs + in_bulk, n - in_bulk);
 	admission_charge(w, st, n);
 	publish(w, qp, n, bytes);
 }
@@ -146,7 +146,7 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 	uint32_t k = deliver_grantable(w, source, qp, n);
 
 	if (k)
-		deliver_granted(w, qp, descs, k, source != w);
+		deliver_granted(w, qp, descs, k, 0, source != w);
 	return k;
 }
 
@@ -243,7 +243,7 @@ static void sort(struct worker *w, const struct port_table *table, struct ixy_de
 			continue;
 		}
 		if (taker->state->flags & QP_TIMESTAMP)
-			watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+			watch_stamp(w->pool, &descs[i], descs[i].len, realtime_ns);
 		sort_in(given, &descs[i], taker);
 	}
 }
@@ -261,7 +261,7 @@ static void share_out(struct worker *w, struct port_queue *queue, const struct p
 	for (unsigned int i = 0; i < n; i++) {
 		takers[i] = taker_of(w, table, &descs[i]);
 		if (takers[i]->state->flags & QP_TIMESTAMP)
-			watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+			watch_stamp(w->pool, &descs[i], descs[i].len, realtime_ns);
 	}
 	deliver_spread(w, queue, takers, descs, n, give);
 }

@@ -49,10 +49,11 @@ uint32_t deliver_show(struct worker *w, const struct worker *source, struct qp *
 /*
  * deliver_granted - deliver_show after deliver_grantable has said that there is room for all @n
  *
- * @counted: the loans have a place for the reader already.
+ * The first @in_bulk are in a bulk loan (record_bulk.h) that the reader has; of the others @counted says that
+ * the loans have a place for it already.
  */
 void deliver_granted(struct worker *w, struct qp *qp, const struct ixy_desc *descs, uint32_t n,
-                     bool counted);
+                     uint32_t in_bulk, bool counted);
 
 /* What becomes of those frames of a burst that have the same taker */
 typedef void deliver_hand(struct worker *w, struct port_queue *queue, struct qp *qp,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/dataplane/admission.h"
+#include "server/dataplane/record_bulk.h"
 
 #define SLICE 4096 /* buffers; a few microseconds */
 
@@ -53,6 +54,8 @@ void reclaim_slice(struct worker *w)
 	uint32_t buf = qp->reclaim_next, released = 0;
 	uint32_t end = w->record.num_bufs - buf > SLICE ? buf + SLICE : w->record.num_bufs;
 
+	if (st->flags & QP_READONLY)
+		released = record_bulks_leave(&w->record, st->reader);
 	for (; buf < end && released < st->held; buf++)
 		released += qp_gives_back(st, &w->record, buf);
 	admission_return(w, st, released);

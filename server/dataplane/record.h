@@ -19,7 +19,7 @@
  *     `--- record_put, record_leave, record_reader_done (last one out frees) <--'
  *
  * A buffer costs 12 bytes here (holder 2, lender and lent count 2, free stack 4, delivered 4), and one
- * bit for each reader that is attached.
+ * bit for each reader that is attached. Bursts that are lent as a whole: record_bulk.h.
  */
 #ifndef DATAPLANE_RECORD_H
 #define DATAPLANE_RECORD_H
@@ -49,6 +49,12 @@ struct delivered {
 };
 
 struct mesh;
+struct bulk;
+struct reader_bulks;
+
+/* Values of lent's low byte: below, how many holders a loan has; from here on, the number of a bulk loan. */
+#define LENT_BULK        (RECORD_MAX_READERS + 3)
+#define RECORD_MAX_BULKS (256 - LENT_BULK) /* of one worker, at one time */
 
 struct record {
 	uint32_t num_bufs; /* of all workers */
@@ -63,13 +69,24 @@ struct record {
 	uint32_t *free_stack; /* ids of free buffers, [0, num_free) */
 	uint32_t loans_out;   /* places in loans of this worker's that are with other workers */
 
+	/* bulk loans of this worker's (record_bulk.h): how many there are, and the numbers that are not in use */
+	uint32_t num_bulks;
+	uint32_t bulk_clock; /* milliseconds, roughly, in which there were many */
+	uint32_t broken;     /* what breaking some has cost in this round (BREAK_BUDGET) */
+	uint64_t partial[RECORD_MAX_READERS /
+	                 64]; /* readers that have returned a part of their oldest one */
+	uint8_t free_bulks[RECORD_MAX_BULKS];
+
 	/* of all workers */
 	uint16_t *holder; /* by id */
-	uint16_t *lent; /* where holder is LENT: the lender in the high byte, holders in the low */
+	/* of those that are LENT: the lender in the high byte, how many hold it or what bulk it is in in the low */
+	uint16_t *lent;
 	struct delivered *delivered;
 	uint64_t *readers[RECORD_MAX_READERS]; /* bit per buffer: this reader has it on loan */
+	struct bulk *bulks[IXY_MAX_WORKERS];   /* by lender and number */
+	struct reader_bulks *reader_bulks;     /* by reader; its worker's */
 };
-_Static_assert(RECORD_MAX_READERS + 2 < 256, "all readers, a device and a worker in eight bits");
+_Static_assert(RECORD_MAX_READERS + 2 < LENT_BULK, "readers, a device and a worker can be counted");
 
 /* mesh_back - tells worker @to that this one is done with @buf (mesh.h) */
 void mesh_back(struct mesh *mesh, unsigned int to, uint32_t buf);
@@ -191,12 +208,6 @@ static inline bool record_move_from(uint16_t *holders, uint32_t buf, uint16_t fr
 static inline unsigned int record_lender(const struct record *r, uint32_t buf)
 {
 	return __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED) >> 8;
-}
-
-/* record_num_holders - of a loan, as somebody who looks from outside sees it at this moment */
-static inline unsigned int record_num_holders(const struct record *r, uint32_t buf)
-{
-	return __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED) & 0xff;
 }
 
 /* The lender's: adds @n (or takes one away) to the holders of a loan; returns how many there are. */
@@ -545,6 +556,31 @@ static inline uint32_t record_readers_done(struct record *r, unsigned int reader
 	}
 	reader_bits_end(&bits);
 	r->num_free = num_free;
+	return i;
+}
+
+/*
+ * record_put_from - record_put for those ids of a ring, from entry @at on, of which @from is the sole holder
+ *
+ * The ring is a client's: each entry is read once. Returns how many it did, at most @n; the next one is
+ * something else, or of another worker's part of the pool, and nothing of it was changed.
+ */
+static inline uint32_t record_put_from(struct record *r, uint16_t from, const uint32_t *ring,
+                                       uint32_t at, uint32_t mask, uint32_t n)
+{
+	const uint32_t first = r->first, num_own = r->num_own;
+	uint32_t *top = r->free_stack + r->num_free, i;
+	uint16_t *holders = r->holder;
+
+	for (i = 0; i < n; i++) {
+		uint32_t buf = __atomic_load_n(&ring[(at + i) & mask], __ATOMIC_RELAXED);
+
+		/* what is in this part of the pool is in the pool */
+		if (buf - first >= num_own || !record_move_from(holders, buf, from, HOLDER_FREE))
+			break;
+		top[i] = buf;
+	}
+	r->num_free += i;
 	return i;
 }
 

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "server/dataplane/cross.h"
+#include "server/dataplane/record_bulk.h"
+
 static void copy_record(const struct worker *w, struct snapshot *s)
 {
 	const struct record *r = &w->record;
@@ -66,6 +69,10 @@ static void copy(const struct worker *w, struct snapshot *s)
 
 void snapshot_take(struct worker *w, struct snapshot *s)
 {
+	/* so that each buffer's entry says it all */
+	record_break_all(&w->record);
+	if (w->num_workers > 1)
+		cross_flush(w);
 	if (__atomic_add_fetch(&s->arrived, 1, __ATOMIC_ACQ_REL) == w->num_workers)
 		copy(w, s);
 	else

@@ -9,16 +9,19 @@
 #include "server/dataplane/checks.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/descs.h"
+#include "server/dataplane/record_bulk.h"
 #include "server/dataplane/send.h"
 
 /* What would only take registers from the loops of its caller, or from which the caller would. */
 #define BY_ITSELF __attribute__((noinline))
 
-struct qp *take_owner(const struct worker *w, struct qp *qp, uint32_t buf)
+struct qp *take_owner(struct worker *w, struct qp *qp, uint32_t buf)
 {
-	const struct record *r = &w->record;
+	struct record *r = &w->record;
 	uint16_t holder = record_holder(r, buf);
 
+	if (qp->state->flags & QP_READONLY)
+		record_break_bulk_of(r, qp->state->reader, buf);
 	if (holder == qp->state->holder)
 		return qp;
 	if (holder == HOLDER_LENT && (qp->state->flags & QP_READONLY) &&
@@ -136,7 +139,7 @@ static WIDE BY_ITSELF unsigned int take_plain(struct worker *w, const struct qp 
 
 /*
  * The same for a member that cannot write: what it has alone, or in a loan, and sends as it was given.
- * (What it was given lies inside its buffer.)
+ * (What it was given lies inside its buffer.) What it has in a bulk is left to take_owner(), which breaks that.
  */
 static unsigned int take_verdicts(struct worker *w, const struct qp *qp,
                                   const struct port_queue *queue, const struct ixy_desc *descs,
@@ -196,6 +199,8 @@ static BY_ITSELF void take_others(struct worker *w, struct qp *qp, struct port_q
 			run->violation = VIOLATION_FLAGS;
 		else if (desc->buf >= w->record.num_bufs)
 			run->violation = VIOLATION_BUFFER;
+		else if (take_has_to_wait(w, qp))
+			break;
 		else if (!(owner = take_owner(w, qp, desc->buf)))
 			run->violation = VIOLATION_HOLDER;
 		else if (owner->worker == w->index)

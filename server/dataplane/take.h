@@ -2,6 +2,7 @@
 #ifndef DATAPLANE_TAKE_H
 #define DATAPLANE_TAKE_H
 
+#include "server/dataplane/record_bulk.h"
 #include "server/dataplane/worker.h"
 
 /*
@@ -10,7 +11,13 @@
  * @qp itself almost always; another one when the client's threads pass buffers among each other; NULL when
  * none does.
  */
-struct qp *take_owner(const struct worker *w, struct qp *qp, uint32_t buf);
+struct qp *take_owner(struct worker *w, struct qp *qp, uint32_t buf);
+
+/* take_has_to_wait - could take_owner() break a bulk for @qp when enough were broken in this round? */
+static inline bool take_has_to_wait(const struct worker *w, const struct qp *qp)
+{
+	return qp->state->flags & QP_READONLY && !record_may_break(&w->record, qp->state->reader);
+}
 
 /*
  * take_burst - sends @n frames (<= BURST) of @qp's client; @descs are private copies, and nothing of them has

@@ -6,6 +6,7 @@
 #include "server/dataplane/admission.h"
 #include "server/dataplane/cross.h"
 #include "server/dataplane/deliver.h"
+#include "server/dataplane/record_bulk.h"
 
 /* -- copies ---------------------------------------------------------------------------------------- */
 
@@ -92,6 +93,21 @@ static void note_delivered(struct worker *w, const struct ixy_desc *descs, unsig
 			(struct delivered){descs[i].offset, descs[i].len};
 }
 
+/* Stamps frames and notes what readers are given, in one loop, with what it needs in registers. */
+static void stamp_and_note(struct worker *w, struct ixy_desc *descs, unsigned int n,
+                           uint64_t realtime_ns)
+{
+	const struct pool_view pool = *w->pool;
+	struct delivered *delivered = w->record.delivered;
+
+	for (unsigned int i = 0; i < n; i++) {
+		const struct ixy_desc desc = descs[i];
+
+		watch_stamp(&pool, &descs[i], desc.len, realtime_ns);
+		delivered[desc.buf] = (struct delivered){desc.offset, desc.len};
+	}
+}
+
 /* Lends frames, whose loans have begun, to a reader, wherever it is. */
 static void lend(struct worker *w, struct port_queue *queue, struct qp *qp,
                  const struct ixy_desc *descs, uint32_t n)
@@ -112,38 +128,88 @@ static bool watched_from_here(const struct worker *w, const struct port_table *t
 	return true;
 }
 
+/* Who is to read a burst, all of this worker: each gets the first frames, as many as it can take. */
+struct readers {
+	unsigned int num;
+	struct qp *qps[MAX_MONITORS + 1];
+	uint32_t room[MAX_MONITORS + 1];
+};
+
+#define BULK_LEAST 4 /* frames; for fewer a bulk costs more than it saves */
+
 /*
- * Lends frames to readers of this worker alone: the monitors and, if there is one, @member. Each takes the
- * first ones, as many as it can, so the holders of each loan are known before it begins, and what nobody takes
- * is not lent at all. @others: holders that there are besides. Returns how many frames were lent.
+ * Lends what all have room for as a bulk. Returns how many frames: those from there on are to be lent one by
+ * one, and who gets none of them has nothing to do with it.
+ */
+static unsigned int lend_as_bulk(struct worker *w, const struct readers *to,
+                                 const struct ixy_desc *descs, unsigned int n)
+{
+	uint8_t numbers[MAX_MONITORS + 1];
+	unsigned int num = 0;
+	bool all = true;
+
+	_Static_assert(BURST <= BULK_BUFS, "a burst is one bulk");
+	for (unsigned int i = 0; i < to->num; i++) {
+		const struct qp *qp = to->qps[i];
+
+		if (to->room[i] == 0)
+			continue;
+		/* buffers may come back through a sibling, perhaps of another worker */
+		all &= qp->num_siblings <= 1 && record_takes_bulk(&w->record, qp->state->reader);
+		n = to->room[i] < n ? to->room[i] : n;
+		numbers[num++] = (uint8_t)qp->state->reader;
+	}
+	if (!all || num == 0 || n < BULK_LEAST)
+		return 0;
+	record_lend_bulk(&w->record, numbers, num, descs, n);
+	return n;
+}
+
+/*
+ * Lends @n frames that are WORKER's, or a device's, which then stays one of the holders (@others is 1). The holders
+ * of each loan are known before it begins. Returns how many frames were lent: nobody takes the others.
+ */
+static unsigned int lend_to(struct worker *w, const struct readers *to,
+                            const struct ixy_desc *descs, unsigned int n, unsigned int others)
+{
+	uint8_t places[BURST];
+	unsigned int whole = others ? 0 : lend_as_bulk(w, to, descs, n), most = 0;
+
+	for (unsigned int i = 0; i < to->num; i++)
+		most = to->room[i] > most ? to->room[i] : most;
+	if (whole < most) {
+		memset(places, (int)others, sizeof(places));
+		for (unsigned int i = 0; i < to->num; i++)
+			for (unsigned int k = whole; k < to->room[i]; k++)
+				places[k]++;
+		record_begin_loans(&w->record, descs + whole, places + whole, most - whole);
+	}
+	for (unsigned int i = 0; i < to->num; i++)
+		if (to->room[i])
+			deliver_granted(w, to->qps[i], descs, to->room[i], whole, true);
+	return most;
+}
+
+/*
+ * Lends frames to readers of this worker alone: the monitors and, if there is one, @member. @others: as in
+ * lend_to(). Returns how many frames were lent.
  */
 static unsigned int lend_here(struct worker *w, const struct port_table *table, struct qp *member,
                               struct ixy_desc *descs, unsigned int n, unsigned int others,
                               uint64_t realtime_ns)
 {
-	struct qp *readers[MAX_MONITORS + 1];
-	uint32_t room[MAX_MONITORS + 1], most = 0;
-	unsigned int num = table->num_monitors;
-	uint8_t places[BURST];
+	struct readers to = {.num = table->num_monitors};
+	unsigned int most = 0;
 
-	memcpy(readers, table->monitors, num * sizeof(readers[0]));
+	memcpy(to.qps, table->monitors, to.num * sizeof(to.qps[0]));
 	if (member)
-		readers[num++] = member;
-	memset(places, (int)others, sizeof(places));
-	for (unsigned int i = 0; i < num; i++) {
-		room[i] = deliver_grantable(w, w, readers[i], n);
-		most = room[i] > most ? room[i] : most;
-		for (unsigned int k = 0; k < room[i]; k++)
-			places[k]++;
+		to.qps[to.num++] = member;
+	for (unsigned int i = 0; i < to.num; i++) {
+		to.room[i] = deliver_grantable(w, w, to.qps[i], n);
+		most = to.room[i] > most ? to.room[i] : most;
 	}
-	for (unsigned int i = 0; i < most; i++)
-		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
-	record_begin_loans(&w->record, descs, places, most);
-	note_delivered(w, descs, most);
-	for (unsigned int i = 0; i < num; i++)
-		if (room[i])
-			deliver_granted(w, readers[i], descs, room[i], true);
-	return most;
+	stamp_and_note(w, descs, most, realtime_ns);
+	return lend_to(w, &to, descs, n, others);
 }
 
 /* Which monitor is first: another one each time, since those who come first may take all the room there is. */
@@ -185,7 +251,7 @@ void watch_lend(struct worker *w, struct port_queue *queue, const struct port_ta
 		return;
 	}
 	for (unsigned int i = 0; i < n; i++)
-		watch_stamp(w, &descs[i], descs[i].len, realtime_ns);
+		watch_stamp(w->pool, &descs[i], descs[i].len, realtime_ns);
 	lend_to_monitors(w, queue, table, descs, n);
 	if (table->num_members <= 1)
 		lend(w, queue, table->single, descs, n);
@@ -208,7 +274,7 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 		if (!take_for_copy(w, table, &audience, i, &copies[num].buf))
 			continue;
 		copy(w, queue, table, &descs[i], &copies[num]);
-		watch_stamp(w, &copies[num], descs[i].len, realtime_ns);
+		watch_stamp(w->pool, &copies[num], descs[i].len, realtime_ns);
 		of[num++] = i;
 	}
 	counter_add(&queue->counters[PORT_RX_COPIES], num);
@@ -224,7 +290,7 @@ void watch_copy(struct worker *w, struct port_queue *queue, const struct port_ta
 			lend(w, queue, qp, copies, k);
 			cross_miss(w, queue, qp, n - audience.room[i]);
 		} else if (k) {
-			deliver_granted(w, qp, copies, k, false);
+			deliver_granted(w, qp, copies, k, 0, false);
 		}
 		i = i + 1 < table->num_monitors ? i + 1 : 0;
 	}
@@ -257,7 +323,7 @@ void watch_outgoing(struct worker *w, struct port_queue *queue, const struct por
 		lend_here(w, table, NULL, sole, num_sole, 1, realtime_ns);
 	} else if (num_sole) {
 		for (unsigned int i = 0; i < num_sole; i++)
-			watch_stamp(w, &sole[i], sole[i].len, realtime_ns);
+			watch_stamp(w->pool, &sole[i], sole[i].len, realtime_ns);
 		lend_to_monitors(w, queue, table, sole, num_sole);
 	}
 }

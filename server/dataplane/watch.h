@@ -17,10 +17,10 @@
  * Only while no client has the buffer. @wire_len: the length before anything was cut, bytes;
  * @realtime_ns: CLOCK_REALTIME.
  */
-static inline void watch_stamp(const struct worker *w, struct ixy_desc *desc, uint32_t wire_len,
-                               uint64_t realtime_ns)
+static inline void watch_stamp(const struct pool_view *pool, struct ixy_desc *desc,
+                               uint32_t wire_len, uint64_t realtime_ns)
 {
-	struct ixy_meta *meta = (struct ixy_meta *)(void *)pool_buf(w->pool, desc->buf);
+	struct ixy_meta *meta = (struct ixy_meta *)(void *)pool_buf(pool, desc->buf);
 
 	meta->rx_timestamp_ns = realtime_ns;
 	meta->rx_wire_len = wire_len;

@@ -13,6 +13,7 @@
 #include "server/dataplane/deliver.h"
 #include "server/dataplane/rcu.h"
 #include "server/dataplane/reclaim.h"
+#include "server/dataplane/record_bulk.h"
 #include "server/dataplane/snapshot.h"
 #include "server/dataplane/wake.h"
 
@@ -23,6 +24,8 @@
 #define STARVED_NS  1000000u    /* somebody waits for buffers, and giving back need not ring */
 #define PATIENCE_NS 1000000000u /* how long a file waits for a client that does not read */
 #define BLOCKED_NS  200000u     /* a file waits for room in a client's ring, which does not ring */
+#define PARTIAL_NS  1000000u    /* returned buffers wait so long for the rest of their bulk */
+#define SHORT_NS    20000u      /* the same, while there are few that somebody could have */
 #define STEADY_NS   1000000u    /* awake for so long, with work: traffic all the time */
 
 static inline void cpu_relax(void)
@@ -182,6 +185,25 @@ static unsigned int poll_port(struct worker *w, struct port_queue *queue,
 	return n;
 }
 
+/* Buffers that came back wait for others of their burst, but not for long. Slow readers do not keep all bulks. */
+static void break_bulks(struct worker *w)
+{
+	struct record *r = &w->record;
+	const uint64_t waited_ns = w->now_ns - w->broke_partial_ns;
+
+	if (record_some_partial(r) &&
+	    (waited_ns >= PARTIAL_NS ||
+	     (waited_ns >= SHORT_NS && admission_unpromised(w, w) < BURST))) {
+		record_break_partial(r);
+		if (!record_some_partial(r))
+			w->broke_partial_ns = w->now_ns;
+	}
+	if (record_many_bulks(r) && w->now_ns - w->broke_old_ns >= PARTIAL_NS) {
+		record_break_old(r);
+		w->broke_old_ns = w->now_ns;
+	}
+}
+
 /* Own clients, and what other workers' clients send by way of us, are first in turns. */
 static unsigned int take_sent(struct worker *w, const struct tables *tables)
 {
@@ -214,6 +236,7 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 	if (w->num_rung)
 		active_make_rung(w);
 	w->starving = false;
+	w->record.broken = 0;
 	if (__atomic_load_n(&w->snapshot, __ATOMIC_RELAXED))
 		snapshot_take(w, __atomic_exchange_n(&w->snapshot, NULL, __ATOMIC_ACQUIRE));
 	if (__atomic_load_n(&w->reclaim_request, __ATOMIC_RELAXED))
@@ -238,6 +261,8 @@ unsigned int worker_round(struct worker *w, const struct tables *tables)
 		if (queue->port->driver->poll && !queue->failed)
 			queue->port->driver->poll(queue, w->now_ns);
 	}
+	if (w->record.num_bulks)
+		break_bulks(w);
 	if (w->num_workers > 1 && (w->starving || w->record.num_free < BURST))
 		cross_ask_back(w);
 	cross_flush(w);
@@ -291,6 +316,11 @@ static void idle(struct worker *w, const struct tables *tables, uint64_t wake_du
 	cpu_relax();
 	if (!w->adaptive || w->now_ns - w->idle_since_ns < w->spin_ns)
 		return;
+	/* what becomes free then may be what somebody waits for */
+	if (record_some_partial(&w->record)) {
+		record_break_partial(&w->record);
+		return;
+	}
 	if (wake_take_back(w)) {
 		w->idle_since_ns = w->now_ns;
 		return;

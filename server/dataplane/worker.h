@@ -83,11 +83,13 @@ struct worker {
 	uint64_t last_generation; /* of the tables of the round before */
 	uint64_t port_counters[MAX_PORT_QUEUES][PORT_NUM_COUNTERS];
 	uint64_t counters[SERVER_NUM_COUNTERS];
-	uint64_t last_ask_ns;   /* when it last asked the other workers for buffers */
-	uint64_t idle_since_ns; /* 0: busy in this round */
-	uint64_t spin_ns;       /* how long it looks on when there is nothing, before it sleeps */
-	bool slept;             /* in the round before */
-	bool promised;          /* adaptive: the word is AWAKE (wake_promise) */
+	uint64_t last_ask_ns;      /* when it last asked the other workers for buffers */
+	uint64_t broke_partial_ns; /* when it last broke bulks of which a part had come back */
+	uint64_t broke_old_ns;     /* when it last broke those of slow readers */
+	uint64_t idle_since_ns;    /* 0: busy in this round */
+	uint64_t spin_ns; /* how long it looks on when there is nothing, before it sleeps */
+	bool slept;       /* in the round before */
+	bool promised;    /* adaptive: the word is AWAKE (wake_promise) */
 	uint64_t awake_since_ns;
 	uint64_t nap_until_ns; /* how long it may sleep at most, until then */
 	bool starving;         /* in this round a client could not be granted what it asked for */

@@ -41,6 +41,8 @@ static void lay_out(struct state_header *h, uint32_t num_bufs, uint32_t num_qps,
 	h->delivered_offset = place(&end, n * sizeof(struct delivered));
 	h->qps_offset = place(&end, (uint64_t)num_qps * sizeof(struct qp_state));
 	h->readers_offset = place(&end, h->reader_bytes * RECORD_MAX_READERS);
+	h->bulks_offset = place(&end, num_workers * RECORD_MAX_BULKS * sizeof(struct bulk));
+	h->reader_bulks_offset = place(&end, RECORD_MAX_READERS * sizeof(struct reader_bulks));
 	h->bytes = end;
 	h->next_session = 1;
 }
@@ -63,6 +65,14 @@ void state_bind(struct state *state, struct record *record, unsigned int worker)
 	for (unsigned int i = 0; i < RECORD_MAX_READERS; i++)
 		record->readers[i] =
 			(uint64_t *)(void *)(base + h->readers_offset + i * h->reader_bytes);
+	for (unsigned int i = 0; i < h->num_workers; i++)
+		record->bulks[i] = (struct bulk *)(void *)(base + h->bulks_offset) +
+		                   (size_t)i * RECORD_MAX_BULKS;
+	record->reader_bulks = (struct reader_bulks *)(void *)(base + h->reader_bulks_offset);
+	for (unsigned int i = 0; i < RECORD_MAX_BULKS; i++)
+		record->free_bulks[i] = (uint8_t)i;
+	record->num_bulks = 0;
+	memset(record->partial, 0, sizeof(record->partial));
 	record->num_free = 0;
 	/* so that the first one taken is the first of the part */
 	for (uint32_t buf = record->first + record->num_own; buf-- > record->first;)

@@ -3,7 +3,8 @@
  *
  * Law 9. One memfd that never leaves this process, with offsets instead of pointers:
  *
- *	struct state_header | holder[] | lent[] | free_stack[] | delivered[] | qps[] | readers[][]
+ *	struct state_header | holder[] | lent[] | free_stack[] | delivered[] | qps[] | readers[][] |
+ *	bulks[][] | reader_bulks[]
  *
  * Pages are allocated on first use: readers[] has room for all bitmaps, of which few are ever used.
  * free_stack[] is divided among the workers as the pool is. What is on the way between two workers is
@@ -17,11 +18,12 @@
 
 #include "server/dataplane/qp.h"
 #include "server/dataplane/record.h"
+#include "server/dataplane/record_bulk.h"
 #include "server/error.h"
 
 #define STATE_MAGIC 0x53595849u /* "IXYS" */
-#define STATE_MAJOR 1
-#define STATE_MINOR 1
+#define STATE_MAJOR 2
+#define STATE_MINOR 0
 
 struct state_header {
 	uint32_t magic;
@@ -30,6 +32,7 @@ struct state_header {
 	uint32_t num_bufs, num_qps, num_readers, num_workers;
 	uint64_t holder_offset, lent_offset, free_stack_offset, delivered_offset;
 	uint64_t qps_offset, readers_offset, reader_bytes;
+	uint64_t bulks_offset, reader_bulks_offset;
 	uint64_t next_session; /* id of the next session; never used twice */
 };
 

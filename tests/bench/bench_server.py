@@ -9,7 +9,7 @@ import time
 from bench_system import (START_TIMEOUT_S, Directory, Disagreement, Failure, read, run_json, start,
                           stop)
 
-STATE_MAGIC, STATE_VERSION = 0x53595849, 1
+STATE_MAGIC, STATE_VERSION = 0x53595849, 2
 
 
 class Server:

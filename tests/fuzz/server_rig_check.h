@@ -8,6 +8,7 @@
 #define FUZZ_SERVER_RIG_CHECK_H
 
 #include "tests/fuzz/server_rig.h"
+#include "tests/unit/loans.h"
 
 /* The fuzzer has nothing to learn from how often these loops run, and would spend its time here. */
 #ifdef __clang__
@@ -29,7 +30,7 @@ static inline unsigned int rig_count_readers(struct server_rig *rig, uint32_t bu
 	unsigned int readers = 0;
 
 	for (unsigned int i = 0; i < RECORD_MAX_READERS; i++) {
-		if (!rig->server.reader_used[i] || !record_reader_has(r, i, buf))
+		if (!rig->server.reader_used[i] || !loan_has(r, i, buf))
 			continue;
 		readers++;
 		count->held[entry_of_reader[i]]++;
@@ -47,8 +48,8 @@ static inline void rig_check_buffer(struct server_rig *rig, uint32_t buf,
 	must(holder != HOLDER_WORKER);
 	must(count->stacked[buf] == (holder == HOLDER_FREE));
 	if (holder == HOLDER_LENT) {
-		must((r->lent[buf] & 0xff) == readers + count->in_device[buf] &&
-		     r->lent[buf] & 0xff);
+		must(loan_places(r, buf) == readers + count->in_device[buf]);
+		must(loan_bulk(r, buf) ? count->in_device[buf] == 0 : r->lent[buf] & 0xff);
 		return;
 	}
 	must(readers == 0);
@@ -123,7 +124,10 @@ static inline void server_rig_check_empty(struct server_rig *rig)
 		must(!s->reader_used[i]);
 		for (unsigned int k = 0; k < RIG_BUFS / 64; k++)
 			must(r->readers[i][k] == 0);
+		must(r->reader_bulks[i].num == 0 && r->reader_bulks[i].done == 0);
+		must(r->reader_bulks[i].single == 0);
 	}
+	must(r->num_bulks == 0 && !record_some_partial(r));
 	for (unsigned int p = 0; p < RIG_PORTS; p++) {
 		must(view->ports[p].num_members == 0 && view->ports[p].num_monitors == 0);
 		must(rig->ports[p].num_in_flight == 0);

@@ -23,6 +23,7 @@
 #include "server/dataplane/worker.h"
 #include "server/memory/state.h"
 #include "shm/lane.h"
+#include "tests/unit/loans.h"
 #include "tests/unit/test.h"
 
 #ifndef RIG_BUFS
@@ -326,6 +327,7 @@ static inline void rig_collect(struct rig *rig, struct rig_client *c)
 {
 	struct worker *w = rig->workers[c->server.worker];
 
+	w->record.broken = 0; /* as at the beginning of a round */
 	if (!c->server.stopped)
 		collect(w, &c->server, rig->tables);
 	cross_flush(w);
@@ -378,11 +380,11 @@ static inline void rig_verify(struct rig *rig)
 		unsigned int readers = 0;
 
 		for (unsigned int i = 0; i < RECORD_MAX_READERS; i++)
-			readers += record_reader_has(r, i, buf);
+			readers += loan_has(r, i, buf);
 		if (r->holder[buf] == HOLDER_FREE)
 			free_bufs++;
 		if (r->holder[buf] == HOLDER_LENT)
-			CHECK((r->lent[buf] & 0xffu) >= readers && readers > 0);
+			CHECK(loan_places(r, buf) >= readers && (readers > 0 || loan_bulk(r, buf)));
 		else
 			CHECK_EQ(readers, 0);
 		CHECK(r->holder[buf] != HOLDER_WORKER);

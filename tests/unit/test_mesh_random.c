@@ -476,7 +476,7 @@ static void recount_held(uint32_t *held)
 		if (holder >= HOLDER_QP_FIRST && holder <= HOLDER_QP_FIRST + RIG_QPS)
 			held[holder - HOLDER_QP_FIRST]++;
 		for (unsigned int i = 0; i < rig.num_clients; i++) {
-			if (!record_reader_has(r, i, buf))
+			if (!loan_has(r, i, buf))
 				continue;
 			held[i]++;
 			places[buf]++;
@@ -512,7 +512,7 @@ static void recount(void)
 		uint16_t holder = record_holder(&rig.w->record, buf);
 
 		if (holder == HOLDER_LENT)
-			CHECK_EQ(places[buf], rig.w->record.lent[buf] & 0xff);
+			CHECK_EQ(places[buf], loan_places(&rig.w->record, buf));
 		else if (holder >= HOLDER_QP_FIRST && holder <= HOLDER_QP_LAST)
 			CHECK(!sole[buf] && !places[buf]);
 		else

@@ -142,6 +142,52 @@ static void record_move_all_from_stops_at_what_is_another_s(void)
 	}
 }
 
+/* Ids of a client's ring: over its end, and up to what another one has, is not there, or is another worker's. */
+static void record_put_from_stops_at_what_is_another_s(void)
+{
+	uint32_t ring[16];
+
+	record_open();
+	for (unsigned int stop = 0; stop < 8; stop++) {
+		for (unsigned int kind = 0; kind < (stop ? 5 : 4); kind++) {
+			uint32_t *odd = &ring[(12 + stop) % 16], was;
+
+			for (unsigned int i = 0; i < 8; i++)
+				ring[(12 + i) % 16] = take_one(QP(1));
+			was = *odd;
+			if (kind == 0) {
+				record.holder[was] = QP(2);
+			} else if (kind == 1) {
+				*odd = NUM_BUFS;
+			} else if (kind == 2) {
+				*odd = UINT32_MAX;
+			} else if (kind == 3) {
+				/* only the parts below are its own */
+				record.num_own = was - record.first;
+			} else {
+				*odd = ring[(12 + stop - 1) % 16]; /* the one before, again */
+			}
+			CHECK_EQ(record_put_from(&record, QP(1), ring, 12, 15, 8), stop);
+			CHECK_EQ(record.num_free, NUM_BUFS - 8 + stop);
+			for (unsigned int i = 0; i < stop; i++)
+				CHECK_EQ(record.holder[ring[(12 + i) % 16]], HOLDER_FREE);
+			CHECK(record.holder[was] != HOLDER_FREE);
+			record_close();
+			record_open();
+		}
+	}
+	for (unsigned int i = 0; i < 8; i++)
+		ring[i] = take_one(QP(1));
+	CHECK_EQ(record_put_from(&record, QP(1), ring, 0, 15, 0), 0);
+	CHECK_EQ(record_put_from(&record, QP(1), ring, 0, 15, 7), 7);
+	CHECK_EQ(record.holder[ring[7]], QP(1));
+	CHECK_EQ(record_put_from(&record, QP(1), ring, 7, 15, 1), 1);
+	CHECK_EQ(record.num_free, NUM_BUFS);
+	for (unsigned int i = 0; i < 8; i++)
+		CHECK_EQ(record.free_stack[NUM_BUFS - 8 + i], ring[i]);
+	record_close();
+}
+
 static void record_device_done_all_frees_sole_and_lent(void)
 {
 	for (unsigned int lent = 0; lent < 1u << 6; lent++) {
@@ -515,6 +561,7 @@ int main(void)
 	RUN(record_take_prefers_the_last_one_freed);
 	RUN(record_take_top_gives_what_record_take_would);
 	RUN(record_move_all_from_stops_at_what_is_another_s);
+	RUN(record_put_from_stops_at_what_is_another_s);
 	RUN(record_device_done_all_frees_sole_and_lent);
 	RUN(record_moved_buffer_has_one_holder_and_comes_back);
 	RUN(record_sole_holder_leaves_frees);

@@ -658,6 +658,9 @@ static void check_layout(const struct state_header *h, uint64_t bufs, uint64_t q
 		{"delivered", h->delivered_offset, bufs * 4},
 		{"queue pairs", h->qps_offset, qps * 128},
 		{"readers", h->readers_offset, h->reader_bytes * RECORD_MAX_READERS},
+		{"bulks", h->bulks_offset, h->num_workers * RECORD_MAX_BULKS * sizeof(struct bulk)},
+		{"reader_bulks", h->reader_bulks_offset,
+	         RECORD_MAX_READERS * sizeof(struct reader_bulks)},
 	};
 
 	CHECK_EQ(h->bytes, mapped);

@@ -443,7 +443,7 @@ static void copy_for_readers_only_is_none(void)
 	rig_receive(&rig, 1, 4, 100, 2); /* no member at all */
 	CHECK_EQ(copies(0) + copies(1), 0);
 	CHECK_EQ(rig.w->record.num_free, RIG_BUFS - 8);
-	CHECK_EQ(rig.w->record.lent[take_one(watching[0]).buf], 3);
+	CHECK_EQ(record_num_holders(&rig.w->record, take_one(watching[0]).buf), 3);
 	rig_close(&rig);
 }
 

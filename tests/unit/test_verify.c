@@ -149,6 +149,29 @@ static void verify_agrees_while_a_full_monitor_is_told_what_it_missed(void)
 	close_busy();
 }
 
+/* A bulk is broken for the recount, and what comes free goes home to another worker. */
+static void verify_agrees_while_a_bulk_of_another_worker_s_buffers_is_back_in_part(void)
+{
+	struct ixy_desc descs[8] = {0};
+	uint32_t bufs[8];
+
+	open_busy(2);
+	rig_settle(&rig);
+	struct qp_state *st = rig.clients[2]->server.state;
+	const uint8_t reader = (uint8_t)st->reader;
+
+	CHECK_EQ(record_take(&rig.workers[1]->record, HOLDER_WORKER, bufs, 8), 8);
+	for (unsigned int i = 0; i < 8; i++)
+		descs[i].buf = bufs[i];
+	record_lend_bulk(&rig.w->record, &reader, 1, descs, 8);
+	admission_charge(rig.w, st, 8);
+	CHECK_EQ(record_bulks_returned(&rig.w->record, reader, bufs, 0, 7, 5), 5);
+	admission_return(rig.w, st, 5);
+	sound();
+	CHECK_EQ(rig.w->record.num_bulks, 0);
+	close_busy();
+}
+
 static void verify_finds_a_lost_buffer(void)
 {
 	open_busy(2);
@@ -237,6 +260,7 @@ int main(void)
 {
 	RUN(verify_agrees_with_a_sound_record);
 	RUN(verify_agrees_while_a_full_monitor_is_told_what_it_missed);
+	RUN(verify_agrees_while_a_bulk_of_another_worker_s_buffers_is_back_in_part);
 	RUN(verify_finds_a_lost_buffer);
 	RUN(verify_finds_a_buffer_that_is_free_twice);
 	RUN(verify_finds_a_held_buffer_on_a_stack);
