@@ -100,6 +100,12 @@ def monitored(name, text, *options, port="size=64,payload=keep"):
                     unit="ns of server CPU") for n in (0, 1)]
 
 
+def monitored_xdp():
+    return [Row(f"xdp{'-monitor' * n}", f"ours, AF_XDP, a read-only member frees{', a monitor' * n}",
+                ours.xdp, {"options": ("--readonly", "--sink", "--monitors", n)},
+                figure="server_ns_per_packet", unit="ns of server CPU", slow=True) for n in (0, 1)]
+
+
 def idle_case(number):
     return Case(f"idle-{number}", f"{number} idle client{'s' * (number > 1)} beside one that is busy", [
         through("busy", f"ours, {number} idle", idle=number, slow=number > 10,
@@ -126,8 +132,10 @@ CASES = [
         *monitored("readonly", "ours, a read-only member sends back", "--readonly"),
         *monitored("sink", "ours, a read-only member frees", "--readonly", "--sink"),
         *monitored("copies", "ours, a member sends back in place"),
+        *monitored_xdp(),
     ], [Compare("readonly-monitor", "readonly", "<= 1.10"),
         Compare("sink-monitor", "sink", "<= 1.10"),
+        Compare("xdp-monitor", "xdp", "<= 1.10"),
         Compare("copies-monitor", "copies")]),
     Case("chain", "two clients in a chain, joined by a veth cable of the kernel's", [
         Row("cable", "ours, null port, client, cable, client, null port", ours.chain, slow=True),

@@ -16,7 +16,7 @@ static void usage(FILE *out)
 	      "  --readonly     members attach read-only: they send on unchanged\n"
 	      "  --sink         members free instead of sending\n"
 	      "  --touch        swaps the MAC addresses of each frame\n"
-	      "  --sleep        waits for frames in ixy_wait() instead of polling for ever\n"
+	      "  --sleep        waits for the member's frames in ixy_wait() instead of polling for ever\n"
 	      "  --server-pid   also counts that process's CPU time\n"
 	      "  --miscount     says that it sent one more, for a test of who compares\n"
 	      "example: bench_client -n main --stage p0:p0 --cpu 1 --burst 32 --seconds 2\n",
@@ -105,7 +105,7 @@ static int parse(struct options *o, int argc, char **argv)
 	    o->burst > MAX_BURST || !(o->seconds > 0) || o->members == 0 ||
 	    (o->members > 1 && o->num_stages > 1) ||
 	    o->members + o->monitors + o->num_stages - 1 > MAX_SEATS ||
-	    (o->sleep && o->members + o->monitors + o->num_stages > 2) || (o->touch && o->readonly))
+	    (o->sleep && o->members + o->num_stages > 2) || (o->touch && o->readonly))
 		return -1;
 	return 0;
 }

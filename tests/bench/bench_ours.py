@@ -11,6 +11,15 @@ IDLE_PORT = "quiet=pcap:none"
 DEATHS = 6
 
 
+def with_server_ns(result, options):
+    """@result with the server's CPU time for each packet."""
+    if "--sink" in options:
+        result["sent"] = 0
+    result["server_ns_per_packet"] = (result["server_cpu_s"] * 1e9 / result["packets"]
+                                      if result["packets"] else 0)
+    return result
+
+
 def through(bench, port="size=64,payload=keep", poll="busy", options=(), idle=0, extra=()):
     """Packets from a null port through clients and back, or to whom the options say."""
     with Server(bench, f"p0=null:{port}", IDLE_PORT, poll=poll, extra=extra) as server:
@@ -31,11 +40,7 @@ def through(bench, port="size=64,payload=keep", poll="busy", options=(), idle=0,
             if crowd:
                 stop(crowd)
                 crowd.communicate()
-    if "--sink" in options:
-        result["sent"] = 0
-    result["server_ns_per_packet"] = (result["server_cpu_s"] * 1e9 / result["packets"]
-                                      if result["packets"] else 0)
-    return result
+    return with_server_ns(result, options)
 
 
 def two_workers(bench, workers):
@@ -80,8 +85,9 @@ def chain(bench):
     return result
 
 
-def xdp(bench, size=64, client=0):
-    """A server with an AF_XDP port on veth, and a client that sends everything back with MACs swapped.
+def xdp(bench, size=64, client=0, options=("--touch",)):
+    """A server with an AF_XDP port on veth, and a client that sends everything back with MACs swapped,
+    or does what @options say.
 
     The client is on CPU number @client of the two: the server's, as all of the peer, or the sender's.
     """
@@ -92,15 +98,15 @@ def xdp(bench, size=64, client=0):
             with bench.blast(cable, size):
                 waited, begin = threads_ns(server.pid, 1), time.monotonic()
                 result = run_json(server.command(
-                    "bench_client", "--stage", "p0:p0", "--touch", "--sleep", "--seconds",
-                    bench.seconds, "--server-pid", server.pid, cpu=bench.cpus[client]))
+                    "bench_client", "--stage", "p0:p0", "--sleep", "--seconds", bench.seconds,
+                    "--server-pid", server.pid, *options, cpu=bench.cpus[client]))
                 waited = (threads_ns(server.pid, 1) - waited) / 1e9 / (time.monotonic() - begin)
             # the client has left: what was sent at the end is given to the port, or dropped
             server.compare(result, ["p0"])
     result["cpu_seconds"] = result["client_cpu_s"] + result["server_cpu_s"]
     result["packets_per_cpu_second"] = result["packets"] / result["cpu_seconds"]
     # two on one CPU wait for each other: that is no disturbance
-    return {**result, "waited": waited if client else 0, "server_waited": waited}
+    return {**with_server_ns(result, options), "waited": waited if client else 0, "server_waited": waited}
 
 
 def trip(bench, poll="busy", sleep=False):
