@@ -9,7 +9,7 @@
  * take_owner - which pair of @qp's session holds @buf, which has to exist
  *
  * @qp itself almost always; another one when the client's threads pass buffers among each other; NULL when
- * none does.
+ * none does. If @qp has it in a bulk loan, that is broken (record_bulk.h): see take_has_to_wait().
  */
 struct qp *take_owner(struct worker *w, struct qp *qp, uint32_t buf);
 
