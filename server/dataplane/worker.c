@@ -198,7 +198,9 @@ static void break_bulks(struct worker *w)
 		if (!record_some_partial(r))
 			w->broke_partial_ns = w->now_ns;
 	}
-	if (record_many_bulks(r) && w->now_ns - w->broke_old_ns >= PARTIAL_NS) {
+	/* in the next round if there is no budget left: the two may be due in the same one each time */
+	if (record_many_bulks(r) && w->now_ns - w->broke_old_ns >= PARTIAL_NS &&
+	    r->broken < BREAK_BUDGET) {
 		record_break_old(r);
 		w->broke_old_ns = w->now_ns;
 	}

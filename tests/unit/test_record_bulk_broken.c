@@ -366,6 +366,36 @@ static void bulks_of_slow_readers_are_broken(void)
 	close_empty();
 }
 
+/* Where others spend the budget each time, they are broken in the next round. */
+static void bulks_of_slow_readers_wait_for_a_budget(void)
+{
+	struct ixy_desc a[4 * READER_MAX_BULKS], back[4 * BREAKS];
+	const unsigned int n = 4 * READER_MAX_BULKS;
+
+	rig_open(&rig);
+	rig.slots = 256;
+	rig.w->num_queues = 0;
+	member = rig_attach(&rig, QP_READONLY, 0, 0);
+	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
+	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){monitor, NULL});
+	round_after(0);
+	CHECK_EQ(lend_bursts(0, READER_MAX_BULKS, 4), READER_MAX_BULKS);
+	receive(member, a, n);
+	for (unsigned int i = 0; i < 4 * BREAKS; i++)
+		back[i] = a[n - 1 - i];
+	CHECK_EQ(ixy_free_batch(&member->client, back, 4 * BREAKS), 4 * BREAKS);
+	rig.w->record.bulk_clock += 2;
+	rig.w->broke_old_ns = rig.w->now_ns;
+	round_after(1000000);
+	CHECK_EQ(rig.w->record.num_bulks, READER_MAX_BULKS - BREAKS);
+	round_after(1);
+	CHECK_EQ(rig.w->record.num_bulks, READER_MAX_BULKS - 2 * BREAKS);
+	give_back(member, a, n - 4 * BREAKS);
+	give_all_back(monitor);
+	close_empty();
+}
+
 static void frame_of_a_bulk_is_sent(void)
 {
 	struct ixy_desc a[32], b[32];
@@ -428,6 +458,7 @@ int main(void)
 	RUN(worker_breaks_in_the_next_round_what_had_no_budget);
 	RUN(sending_has_the_same_budget);
 	RUN(bulks_of_slow_readers_are_broken);
+	RUN(bulks_of_slow_readers_wait_for_a_budget);
 	RUN(frame_of_a_bulk_is_sent);
 	RUN(frames_on_their_way_out_are_no_bulk);
 	return DONE();
