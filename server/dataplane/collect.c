@@ -30,33 +30,28 @@ static int64_t entries(uint32_t tail, uint32_t seen, uint32_t head, uint32_t slo
 }
 
 /*
- * Takes back what @qp has itself and frees in the usual way: alone, or in loans of this worker's, of bulks as
- * far as it keeps to their order. From entry @at of its ring on, up to the first buffer of which that is not so.
- * Returns how many of @n.
+ * Takes back what @qp has itself and frees in the usual way: first what it has in bulks, as far as it keeps to
+ * their order, then in other loans of this worker's, then alone. From entry @at of its ring on, up to the first
+ * buffer that is none of these, or whose turn is over. Returns how many of @n.
  */
 static uint32_t free_usual(struct worker *w, struct qp *qp, uint32_t at, uint32_t n)
 {
 	const struct qp_state *st = qp->state;
 	const uint32_t mask = qp->free_slots - 1;
-	uint32_t done = 0, before;
+	uint32_t done = 0;
 
 	if (!CHECKED && !(st->flags & QP_READONLY)) {
 		for (; done < n; done++)
 			record_put(&w->record, qp->free_ring[(at + done) & mask]);
 		return n;
 	}
-	do {
-		before = done;
-		if (st->flags & QP_READONLY) {
-			done += record_bulks_returned(&w->record, st->reader, qp->free_ring,
-			                              at + done, mask, n - done);
-			done += record_readers_done(&w->record, st->reader, qp->free_ring,
-			                            at + done, mask, n - done);
-		}
-		done += record_put_from(&w->record, st->holder, qp->free_ring, at + done, mask,
-		                        n - done);
-	} while (done < n && done > before);
-	return done;
+	if (st->flags & QP_READONLY) {
+		done += record_bulks_returned(&w->record, st->reader, qp->free_ring, at, mask, n);
+		done += record_readers_done(&w->record, st->reader, qp->free_ring, at + done, mask,
+		                            n - done);
+	}
+	return done +
+	       record_put_from(&w->record, st->holder, qp->free_ring, at + done, mask, n - done);
 }
 
 /* Takes back @buf, whoever of the session has it. False: later, or never, and then @violation says why. */
@@ -108,6 +103,8 @@ static unsigned int collect_free(struct worker *w, struct qp *qp, uint32_t tail)
 		own += usual;
 		if (taken == n)
 			break;
+		if (usual)
+			continue;
 		buf = __atomic_load_n(&qp->free_ring[(st->free_head + taken) & mask],
 		                      __ATOMIC_RELAXED);
 		if (!free_other(w, qp, buf, &own, &violation))

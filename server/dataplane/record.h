@@ -73,8 +73,8 @@ struct record {
 	uint32_t num_bulks;
 	uint32_t bulk_clock; /* milliseconds, roughly, in which there were many */
 	uint32_t broken;     /* what breaking some has cost in this round (BREAK_BUDGET) */
-	uint64_t partial[RECORD_MAX_READERS /
-	                 64]; /* readers that have returned a part of their oldest one */
+	/* bit per reader: it has returned a part of its oldest one */
+	uint64_t partial[RECORD_MAX_READERS / 64];
 	uint8_t free_bulks[RECORD_MAX_BULKS];
 
 	/* of all workers */

@@ -56,14 +56,24 @@ struct reader_bulks {
 };
 _Static_assert(sizeof(struct reader_bulks) == 64, "one cache line");
 
+/* The bulk, of whatever worker, that @lent, a value of lent[], names; NULL for a loan of one buffer. */
+static inline struct bulk *lent_bulk(const struct record *r, unsigned int lent)
+{
+	return (lent & 0xff) < LENT_BULK ? NULL : &r->bulks[lent >> 8][(lent & 0xff) - LENT_BULK];
+}
+
 /* record_num_holders - of a loan, as somebody who looks from outside sees it at this moment */
 static inline unsigned int record_num_holders(const struct record *r, uint32_t buf)
 {
-	unsigned int n = __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED);
+	unsigned int lent = __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED);
+	const struct bulk *b = lent_bulk(r, lent);
 
-	if ((n & 0xff) < LENT_BULK)
-		return n & 0xff;
-	return __atomic_load_n(&r->bulks[n >> 8][(n & 0xff) - LENT_BULK].holders, __ATOMIC_RELAXED);
+	return b ? __atomic_load_n(&b->holders, __ATOMIC_RELAXED) : lent & 0xff;
+}
+
+static inline bool bulk_has_reader(const struct bulk *b, unsigned int reader)
+{
+	return b->readers[reader / 64] >> (reader % 64) & 1;
 }
 
 /* The bulks of this worker. */
@@ -251,9 +261,9 @@ static inline uint32_t record_bulks_leave(struct record *r, unsigned int reader)
 	return bufs;
 }
 
-/* Each buffer of a bulk that @reader still has gets a bit, and counts in @places. */
+/* Each buffer of a bulk that @reader still has gets a bit, and counts in @places. @slow: single loans come next. */
 static inline void break_for_reader(struct record *r, unsigned int number, unsigned int reader,
-                                    uint8_t *places)
+                                    uint8_t *places, bool slow)
 {
 	const struct bulk *b = &own_bulks(r)[number];
 	struct reader_bulks *has = &r->reader_bulks[reader];
@@ -266,10 +276,16 @@ static inline void break_for_reader(struct record *r, unsigned int number, unsig
 		places[i]++;
 	}
 	reader_forgets_bulk(r, has, at);
+	if (slow)
+		has->single = SINGLE_BURSTS;
 }
 
-/* record_break_bulk - from now on each buffer of this bulk is lent by itself; those that nobody has are free */
-static inline void record_break_bulk(struct record *r, unsigned int number)
+/*
+ * record_break_bulk - from now on each buffer of this bulk is lent by itself; those that nobody has are free
+ *
+ * @slow: it has lain for long, and who has it gets none for a while.
+ */
+static inline void record_break_bulk(struct record *r, unsigned int number, bool slow)
 {
 	struct bulk *b = &own_bulks(r)[number];
 	uint8_t places[BULK_BUFS] = {0};
@@ -278,7 +294,7 @@ static inline void record_break_bulk(struct record *r, unsigned int number)
 	for (unsigned int word = 0; word < BULK_WORDS; word++)
 		for (uint64_t left = b->readers[word]; left; left &= left - 1)
 			break_for_reader(r, number, 64 * word + (unsigned int)__builtin_ctzll(left),
-			                 places);
+			                 places, slow);
 	for (unsigned int i = 0; i < b->num; i++) {
 		__atomic_store_n(&r->lent[b->bufs[i]], (uint16_t)(r->worker << 8 | places[i]),
 		                 __ATOMIC_RELAXED);
@@ -297,17 +313,16 @@ static inline void record_break_bulk(struct record *r, unsigned int number)
  */
 static inline void record_break_bulk_of(struct record *r, unsigned int reader, uint32_t buf)
 {
-	unsigned int lent, number;
+	const struct bulk *b;
+	unsigned int lent;
 
 	if (r->reader_bulks[reader].num == 0 || record_holder(r, buf) != HOLDER_LENT)
 		return;
 	lent = __atomic_load_n(&r->lent[buf], __ATOMIC_RELAXED);
-	if (lent >> 8 != r->worker || (lent & 0xff) < LENT_BULK)
+	b = lent_bulk(r, lent);
+	if (lent >> 8 != r->worker || !b || !bulk_has_reader(b, reader))
 		return;
-	number = (lent & 0xff) - LENT_BULK;
-	if (!(own_bulks(r)[number].readers[reader / 64] >> (reader % 64) & 1))
-		return;
-	record_break_bulk(r, number);
+	record_break_bulk(r, (lent & 0xff) - LENT_BULK, false);
 	r->reader_bulks[reader].single = SINGLE_BURSTS;
 }
 
@@ -322,7 +337,7 @@ static inline void record_break_all(struct record *r)
 {
 	for (unsigned int i = 0; r->num_bulks && i < RECORD_MAX_BULKS; i++)
 		if (own_bulks(r)[i].holders)
-			record_break_bulk(r, i);
+			record_break_bulk(r, i, false);
 }
 
 /* record_some_partial - is there a bulk of which one of its readers has returned a part? */
@@ -343,7 +358,7 @@ static inline void record_break_partial(struct record *r)
 			unsigned int reader =
 				64 * word + (unsigned int)__builtin_ctzll(r->partial[word]);
 
-			record_break_bulk(r, r->reader_bulks[reader].bulks[0]);
+			record_break_bulk(r, r->reader_bulks[reader].bulks[0], false);
 		}
 }
 
@@ -362,15 +377,10 @@ static inline bool record_many_bulks(const struct record *r)
 static inline void record_break_old(struct record *r)
 {
 	for (unsigned int i = 0; i < RECORD_MAX_BULKS && r->broken < BREAK_BUDGET; i++) {
-		struct bulk *b = &own_bulks(r)[i];
+		const struct bulk *b = &own_bulks(r)[i];
 
-		if (b->holders == 0 || r->bulk_clock - b->born < 2)
-			continue;
-		for (unsigned int word = 0; word < BULK_WORDS; word++)
-			for (uint64_t left = b->readers[word]; left; left &= left - 1)
-				r->reader_bulks[64 * word + (unsigned int)__builtin_ctzll(left)]
-					.single = SINGLE_BURSTS;
-		record_break_bulk(r, i);
+		if (b->holders && r->bulk_clock - b->born >= 2)
+			record_break_bulk(r, i, true);
 	}
 	r->bulk_clock++;
 }

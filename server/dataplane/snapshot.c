@@ -71,8 +71,7 @@ void snapshot_take(struct worker *w, struct snapshot *s)
 {
 	/* so that each buffer's entry says it all */
 	record_break_all(&w->record);
-	if (w->num_workers > 1)
-		cross_flush(w);
+	cross_flush(w);
 	if (__atomic_add_fetch(&s->arrived, 1, __ATOMIC_ACQ_REL) == w->num_workers)
 		copy(w, s);
 	else

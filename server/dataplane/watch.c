@@ -167,27 +167,24 @@ static unsigned int lend_as_bulk(struct worker *w, const struct readers *to,
 
 /*
  * Lends @n frames that are WORKER's, or a device's, which then stays one of the holders (@others is 1). The holders
- * of each loan are known before it begins. Returns how many frames were lent: nobody takes the others.
+ * of each loan are known before it begins. @n: as many as somebody has room for.
  */
-static unsigned int lend_to(struct worker *w, const struct readers *to,
-                            const struct ixy_desc *descs, unsigned int n, unsigned int others)
+static void lend_to(struct worker *w, const struct readers *to, const struct ixy_desc *descs,
+                    unsigned int n, unsigned int others)
 {
 	uint8_t places[BURST];
-	unsigned int whole = others ? 0 : lend_as_bulk(w, to, descs, n), most = 0;
+	unsigned int whole = others ? 0 : lend_as_bulk(w, to, descs, n);
 
-	for (unsigned int i = 0; i < to->num; i++)
-		most = to->room[i] > most ? to->room[i] : most;
-	if (whole < most) {
+	if (whole < n) {
 		memset(places, (int)others, sizeof(places));
 		for (unsigned int i = 0; i < to->num; i++)
 			for (unsigned int k = whole; k < to->room[i]; k++)
 				places[k]++;
-		record_begin_loans(&w->record, descs + whole, places + whole, most - whole);
+		record_begin_loans(&w->record, descs + whole, places + whole, n - whole);
 	}
 	for (unsigned int i = 0; i < to->num; i++)
 		if (to->room[i])
 			deliver_granted(w, to->qps[i], descs, to->room[i], whole, true);
-	return most;
 }
 
 /*
@@ -209,7 +206,8 @@ static unsigned int lend_here(struct worker *w, const struct port_table *table, 
 		most = to.room[i] > most ? to.room[i] : most;
 	}
 	stamp_and_note(w, descs, most, realtime_ns);
-	return lend_to(w, &to, descs, n, others);
+	lend_to(w, &to, descs, most, others);
+	return most;
 }
 
 /* Which monitor is first: another one each time, since those who come first may take all the room there is. */

@@ -7,11 +7,7 @@
 /* The bulk in which @buf lies, or NULL. */
 static inline const struct bulk *loan_bulk(const struct record *r, uint32_t buf)
 {
-	const unsigned int lent = r->lent[buf];
-
-	if (r->holder[buf] != HOLDER_LENT || (lent & 0xff) < LENT_BULK)
-		return NULL;
-	return &r->bulks[lent >> 8][(lent & 0xff) - LENT_BULK];
+	return r->holder[buf] == HOLDER_LENT ? lent_bulk(r, r->lent[buf]) : NULL;
 }
 
 /* Has @reader @buf on loan, and not returned it yet? */
@@ -23,7 +19,7 @@ static inline bool loan_has(const struct record *r, unsigned int reader, uint32_
 
 	if (!b)
 		return record_reader_has(r, reader, buf);
-	if (!(b->readers[reader / 64] >> (reader % 64) & 1))
+	if (!bulk_has_reader(b, reader))
 		return false;
 	while (b->bufs[at] != buf)
 		at++;
