@@ -8,14 +8,34 @@
 static struct rig rig;
 static struct rig_client *member, *monitor;
 
-/* Two readers of port 0: a member, and a monitor. */
+/* Two readers of port @port: a member, and a monitor; they are attached to worker @worker. */
+static inline void attach_two(unsigned int worker, unsigned int port)
+{
+	member = rig_attach_to(&rig, worker, QP_READONLY, 0, 0);
+	monitor = rig_attach_to(&rig, worker, QP_READONLY | QP_MONITOR, 0, 0);
+	rig_publish(&rig, port, (struct rig_client *[]){member, NULL},
+	            (struct rig_client *[]){monitor, NULL});
+}
+
 static inline void open_two(void)
 {
 	rig_open(&rig);
-	member = rig_attach(&rig, QP_READONLY, 0, 0);
-	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
+	attach_two(0, 0);
+}
+
+/* With rings that hold all that a reader may have. */
+static inline void open_two_deep(void)
+{
+	rig_open(&rig);
+	rig.slots = 256;
+	attach_two(0, 0);
+}
+
+/* Both are worker @worker's of two, and of its port. */
+static inline void open_two_of_worker(unsigned int worker)
+{
+	rig_open_workers(&rig, 2);
+	attach_two(worker, worker);
 }
 
 /* Readers that have returned a part of their oldest bulk. */
@@ -35,6 +55,15 @@ static inline void close_empty(void)
 	CHECK_EQ(num_partial(), 0);
 	for (unsigned int i = 0; i < rig.num_clients; i++)
 		CHECK_EQ(rig.clients[i]->server.state->held, 0);
+	rig_verify(&rig);
+	rig_close(&rig);
+}
+
+static inline void close_empty_workers(void)
+{
+	rig_settle(&rig);
+	for (unsigned int i = 0; i < 2; i++)
+		CHECK_EQ(rig.workers[i]->record.num_free, rig.workers[i]->record.num_own);
 	rig_verify(&rig);
 	rig_close(&rig);
 }

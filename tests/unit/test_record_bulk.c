@@ -161,14 +161,9 @@ static void reader_and_worker_have_so_many_bulks_and_no_more(void)
 {
 	struct rig_client *more[4];
 
-	rig_open(&rig);
-	rig.slots = 256;
-	member = rig_attach(&rig, QP_READONLY, 0, 0);
-	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
+	open_two_deep();
 	for (unsigned int i = 0; i < 4; i++)
 		more[i] = rig_attach(&rig, QP_READONLY, 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
 	CHECK_EQ(lend_bursts(0, READER_MAX_BULKS, 4), READER_MAX_BULKS);
 	CHECK_EQ(lend_bursts(0, 2, 4), 0);
 	CHECK_EQ(monitor->server.state->held, 4 * (READER_MAX_BULKS + 2));
@@ -241,11 +236,7 @@ static void bulk_of_another_worker_is_its_own(void)
 {
 	struct ixy_desc a[32], b[32];
 
-	rig_open_workers(&rig, 2);
-	member = rig_attach_to(&rig, 1, QP_READONLY, 0, 0);
-	monitor = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 1, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
+	open_two_of_worker(1);
 	for (unsigned int i = 0; i < 3; i++) {
 		rig_receive(&rig, 1, 32, 100, 1);
 		receive(member, a, 32);
@@ -277,12 +268,8 @@ static void buffer_of_a_bulk_of_another_worker_is_a_violation(void)
 {
 	struct ixy_desc a[32], b[32], own[32];
 
-	rig_open_workers(&rig, 2);
-	member = rig_attach_to(&rig, 1, QP_READONLY, 0, 0);
-	monitor = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 0, 0);
+	open_two_of_worker(1);
 	struct rig_client *thief = rig_attach_to(&rig, 0, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 1, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
 	rig_publish(&rig, 0, NULL, (struct rig_client *[]){thief, NULL});
 	rig_receive(&rig, 0, 32, 100, 1);
 	rig_receive(&rig, 1, 32, 100, 1);
@@ -299,11 +286,7 @@ static void buffer_of_a_bulk_of_another_worker_is_a_violation(void)
 	rig_reclaim(&rig, thief);
 	give_back(member, a, 32);
 	give_back(monitor, b, 32);
-	rig_settle(&rig);
-	for (unsigned int i = 0; i < 2; i++)
-		CHECK_EQ(rig.workers[i]->record.num_free, rig.workers[i]->record.num_own);
-	rig_verify(&rig);
-	rig_close(&rig);
+	close_empty_workers();
 }
 
 /* A frame that another worker lent lies among those of a bulk; all come back in order. */
@@ -311,11 +294,7 @@ static void bulk_returned_around_another_worker_s_frame_is_whole(void)
 {
 	struct ixy_desc a[32], b[33], far[4];
 
-	rig_open_workers(&rig, 2);
-	member = rig_attach_to(&rig, 0, QP_READONLY, 0, 0);
-	monitor = rig_attach_to(&rig, 0, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
+	open_two_of_worker(0);
 	rig_publish(&rig, 1, NULL, (struct rig_client *[]){monitor, NULL});
 	rig_receive(&rig, 1, 4, 100, 1);
 	rig_settle(&rig);
@@ -332,11 +311,7 @@ static void bulk_returned_around_another_worker_s_frame_is_whole(void)
 	give_back(member, a, 32);
 	give_back(monitor, far, 2);
 	give_back(monitor, far + 3, 1);
-	rig_settle(&rig);
-	for (unsigned int i = 0; i < 2; i++)
-		CHECK_EQ(rig.workers[i]->record.num_free, rig.workers[i]->record.num_own);
-	rig_verify(&rig);
-	rig_close(&rig);
+	close_empty_workers();
 }
 
 /* Worker 1 lends buffers of worker 0's part of the pool. */
@@ -345,11 +320,7 @@ static void bulk_of_the_others_buffers_goes_home(void)
 	struct ixy_desc a[32], b[32];
 	uint32_t bufs[32];
 
-	rig_open_workers(&rig, 2);
-	member = rig_attach_to(&rig, 1, QP_READONLY, 0, 0);
-	monitor = rig_attach_to(&rig, 1, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 1, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
+	open_two_of_worker(1);
 	CHECK_EQ(record_take(&rig.w->record, HOLDER_WORKER, bufs, 32), 32);
 	for (unsigned int i = 0; i < 32; i++)
 		a[i] = (struct ixy_desc){
@@ -361,11 +332,7 @@ static void bulk_of_the_others_buffers_goes_home(void)
 	CHECK_EQ(in_bulks(a, 32), 32);
 	give_back(member, a, 32);
 	give_back(monitor, b, 32);
-	rig_settle(&rig);
-	for (unsigned int i = 0; i < 2; i++)
-		CHECK_EQ(rig.workers[i]->record.num_free, rig.workers[i]->record.num_own);
-	rig_verify(&rig);
-	rig_close(&rig);
+	close_empty_workers();
 }
 
 /* -- at random --------------------------------------------------------------------------------------------- */

@@ -48,11 +48,26 @@ static void bulk_broken_in_the_middle_of_a_ring_loses_nothing(void)
 	close_empty();
 }
 
+/* How many bursts come until one of them is a bulk, which is then returned like the others. */
+static unsigned int bursts_until_a_bulk(void)
+{
+	unsigned int bursts = 0;
+
+	while (bursts < 1000 && rig.w->record.num_bulks == 0) {
+		give_all_back(member);
+		give_all_back(monitor);
+		rig_receive(&rig, 0, 8, 100, 1);
+		bursts++;
+	}
+	give_all_back(member);
+	give_all_back(monitor);
+	return bursts;
+}
+
 /* Who breaks bulks gets single buffers for a while, so do the readers beside it; and then bulks again. */
 static void reader_that_broke_one_gets_none_for_a_while(void)
 {
 	struct ixy_desc a[8], b[8], back[8];
-	unsigned int singly = 0;
 
 	open_two();
 	for (unsigned int i = 0; i < 2; i++) {
@@ -64,34 +79,18 @@ static void reader_that_broke_one_gets_none_for_a_while(void)
 		give_back(member, back, 8);
 		give_back(monitor, b, 8);
 	}
-	for (; singly < 1000 && rig.w->record.num_bulks == 0; singly++) {
-		give_all_back(member);
-		give_all_back(monitor);
-		rig_receive(&rig, 0, 8, 100, 1);
-	}
-	CHECK_EQ(singly, SINGLE_BURSTS);
-	give_all_back(member);
-	give_all_back(monitor);
+	CHECK_EQ(bursts_until_a_bulk(), SINGLE_BURSTS);
 	close_empty();
 }
 
 /* One after the other they would keep the third from bulks for twice as long. */
 static void readers_that_broke_bulks_wait_at_the_same_time(void)
 {
-	unsigned int singly = 0;
-
 	open_two();
 	for (unsigned int i = 0; i < 2; i++)
 		rig.w->record.reader_bulks[rig.clients[i]->server.state->reader].single =
 			SINGLE_BURSTS;
-	for (; singly < 1000 && rig.w->record.num_bulks == 0; singly++) {
-		give_all_back(member);
-		give_all_back(monitor);
-		rig_receive(&rig, 0, 8, 100, 1);
-	}
-	CHECK_EQ(singly, SINGLE_BURSTS + 1);
-	give_all_back(member);
-	give_all_back(monitor);
+	CHECK_EQ(bursts_until_a_bulk(), SINGLE_BURSTS + 1);
 	close_empty();
 }
 
@@ -226,15 +225,10 @@ static void who_asks_for_too_much_is_no_reason_to_break(void)
 /* Bursts of four for two readers, of which so many can be broken in one round. */
 #define BREAKS ((BREAK_BUDGET + BREAK_COST + 8 - 1) / (BREAK_COST + 8))
 
-/* The member has 40 bulks, and another one in part; the budget of this round is spent. */
+/* Both have 40 bulks of four. */
 static void open_with_many_bulks(struct ixy_desc *a, struct ixy_desc *b)
 {
-	rig_open(&rig);
-	rig.slots = 256;
-	member = rig_attach(&rig, QP_READONLY, 0, 0);
-	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
+	open_two_deep();
 	CHECK_EQ(lend_bursts(0, 40, 4), 40);
 	receive(member, a, 160);
 	receive(monitor, b, 160);
@@ -317,15 +311,10 @@ static void bulks_of_slow_readers_are_broken(void)
 {
 	struct rig_client *quick[2];
 
-	rig_open(&rig);
-	rig.slots = 256;
+	open_two_deep();
 	rig.w->num_queues = 0;
-	member = rig_attach(&rig, QP_READONLY, 0, 0);
-	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
 	for (unsigned int i = 0; i < 2; i++)
 		quick[i] = rig_attach(&rig, QP_READONLY | (i ? QP_MONITOR : 0), 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
 	rig_publish(&rig, 1, (struct rig_client *[]){quick[0], NULL},
 	            (struct rig_client *[]){quick[1], NULL});
 	round_after(0);
@@ -372,13 +361,8 @@ static void bulks_of_slow_readers_wait_for_a_budget(void)
 	struct ixy_desc a[4 * READER_MAX_BULKS], back[4 * BREAKS];
 	const unsigned int n = 4 * READER_MAX_BULKS;
 
-	rig_open(&rig);
-	rig.slots = 256;
+	open_two_deep();
 	rig.w->num_queues = 0;
-	member = rig_attach(&rig, QP_READONLY, 0, 0);
-	monitor = rig_attach(&rig, QP_READONLY | QP_MONITOR, 0, 0);
-	rig_publish(&rig, 0, (struct rig_client *[]){member, NULL},
-	            (struct rig_client *[]){monitor, NULL});
 	round_after(0);
 	CHECK_EQ(lend_bursts(0, READER_MAX_BULKS, 4), READER_MAX_BULKS);
 	receive(member, a, n);
