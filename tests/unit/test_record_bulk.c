@@ -71,15 +71,21 @@ static void ring_ends_where_it_ends(void)
 	close_empty();
 }
 
-static void bulk_of_several_bursts_comes_back_in_one(void)
+/* Both have three bulks of twenty. */
+static void open_with_three_bulks(struct ixy_desc *a, struct ixy_desc *b)
 {
-	struct ixy_desc a[60], b[60];
-
 	open_two();
 	for (unsigned int i = 0; i < 3; i++)
 		rig_receive(&rig, 0, 20, 100, 1);
 	receive(member, a, 60);
 	receive(monitor, b, 60);
+}
+
+static void bulk_of_several_bursts_comes_back_in_one(void)
+{
+	struct ixy_desc a[60], b[60];
+
+	open_with_three_bulks(a, b);
 	CHECK_EQ(rig.w->record.num_bulks, 3);
 	give_back(member, a, 50);
 	CHECK_EQ(lent_to(member, a, 60), 10);
@@ -186,11 +192,7 @@ static void reader_that_dies_leaves_its_bulks(void)
 {
 	struct ixy_desc a[60], b[60];
 
-	open_two();
-	for (unsigned int i = 0; i < 3; i++)
-		rig_receive(&rig, 0, 20, 100, 1);
-	receive(member, a, 60);
-	receive(monitor, b, 60);
+	open_with_three_bulks(a, b);
 	give_back(member, a, 5);
 	rig_reclaim(&rig, member);
 	CHECK_EQ(member->server.state->held, 0);

@@ -143,10 +143,9 @@ static void bulk_that_is_whole_is_not_broken(void)
 	close_empty();
 }
 
-static void worker_breaks_in_time_what_lies_in_part(void)
+/* Both have a bulk of 32, are about to return ten of it, and partial ones have just been broken. */
+static void open_with_one_in_part(struct ixy_desc *a, struct ixy_desc *b)
 {
-	struct ixy_desc a[32], b[32];
-
 	open_two();
 	rig.w->num_queues = 0;
 	round_after(0);
@@ -154,6 +153,13 @@ static void worker_breaks_in_time_what_lies_in_part(void)
 	CHECK_EQ(ixy_free_batch(&member->client, a, 10), 10);
 	CHECK_EQ(ixy_free_batch(&monitor->client, b, 10), 10);
 	rig.w->broke_partial_ns = rig.w->now_ns;
+}
+
+static void worker_breaks_in_time_what_lies_in_part(void)
+{
+	struct ixy_desc a[32], b[32];
+
+	open_with_one_in_part(a, b);
 	round_after(999999);
 	CHECK_EQ(in_bulks(a, 32), 32);
 	CHECK_EQ(rig.w->record.num_free, RIG_BUFS - 32);
@@ -177,13 +183,7 @@ static void worker_breaks_soon_when_buffers_are_short(void)
 {
 	struct ixy_desc a[32], b[32];
 
-	open_two();
-	rig.w->num_queues = 0;
-	round_after(0);
-	both_receive(a, b, 32);
-	CHECK_EQ(ixy_free_batch(&member->client, a, 10), 10);
-	CHECK_EQ(ixy_free_batch(&monitor->client, b, 10), 10);
-	rig.w->broke_partial_ns = rig.w->now_ns;
+	open_with_one_in_part(a, b);
 	rig.w->kept_bufs = RIG_BUFS - 32 - BURST;
 	round_after(20000);
 	CHECK_EQ(in_bulks(a, 32), 32);
