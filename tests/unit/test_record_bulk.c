@@ -116,6 +116,44 @@ static void bulk_has_what_all_have_room_for(void)
 	close_empty();
 }
 
+/* What nobody has room for is lent to nobody. */
+static void bulk_has_no_more_than_somebody_has_room_for(void)
+{
+	struct ixy_desc a[32], b[32];
+
+	for (unsigned int room = 20; room <= 24; room += 4) {
+		open_two();
+		member->server.state->max_bufs = 20;
+		monitor->server.state->max_bufs = room;
+		rig_receive(&rig, 0, 32, 100, 1);
+		receive(member, a, 20);
+		receive(monitor, b, room);
+		CHECK_EQ(in_bulks(b, room), 20);
+		CHECK_EQ(rig.w->record.num_free, RIG_BUFS - room);
+		rig_verify(&rig);
+		give_back(member, a, 20);
+		give_back(monitor, b, room);
+		close_empty();
+	}
+}
+
+/* Single loans before it in the ring are no reason to break it. */
+static void bulk_returned_behind_single_loans_is_whole(void)
+{
+	struct ixy_desc a[23], b[23];
+
+	open_two();
+	rig_receive(&rig, 0, 3, 100, 1);
+	rig_receive(&rig, 0, 20, 100, 1);
+	receive(member, a, 23);
+	receive(monitor, b, 23);
+	give_back(member, a, 23);
+	CHECK_EQ(member->server.state->held, 0);
+	CHECK_EQ(in_bulks(b + 3, 20), 20);
+	give_back(monitor, b, 23);
+	close_empty();
+}
+
 /* Nobody waits for a monitor without room, and it has no part in the bulk of the others. */
 static void bulk_leaves_out_who_has_no_room(void)
 {
@@ -435,6 +473,8 @@ int main(void)
 	RUN(ring_ends_where_it_ends);
 	RUN(bulk_of_several_bursts_comes_back_in_one);
 	RUN(bulk_has_what_all_have_room_for);
+	RUN(bulk_has_no_more_than_somebody_has_room_for);
+	RUN(bulk_returned_behind_single_loans_is_whole);
 	RUN(bulk_leaves_out_who_has_no_room);
 	RUN(burst_of_three_is_no_bulk);
 	RUN(client_of_several_pairs_gets_no_bulk);
